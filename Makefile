@@ -1,0 +1,37 @@
+# Every target is idempotent. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup-run setup demo demo-clean check format test lock
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup-run: ## Install what the demo needs: Orthanc, dcmtk, a virtual environment
+	@./demo/install.sh run
+
+setup: ## Install that, and what tests and checks need
+	@./demo/install.sh dev
+
+demo: setup-run ## Run the whole platform on this machine until Ctrl-C (DEMO_EXIT=1: until all is searchable)
+	@exec $(BIN)/python -m demo
+
+demo-clean: ## Stop what a demo left behind and remove its state
+	@rm -rf .demo
+
+check: setup ## Format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## Put the code into the form that check asks for
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup ## Run every test, with real servers
+	$(BIN)/python -m pytest
+
+lock: setup ## Renew the lock files from pyproject.toml
+	@./requirements/lock.sh

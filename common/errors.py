@@ -1,0 +1,130 @@
+"""Every exception that we raise on purpose.
+
+::
+
+    ResearchPacsError
+    ├── PermanentError                  the same input will fail again
+    │   ├── ConfigurationError          a file or the environment is wrong; lists every problem
+    │   │   ├── SettingsError
+    │   │   ├── RulesError
+    │   │   └── PermissionsError
+    │   ├── QueryError                  a query does not parse; knows the position
+    │   ├── InvalidDicomError           not DICOM, or damaged
+    │   ├── QuarantineError             a person has to look at this instance
+    │   ├── NotFoundError               a peer has no such resource
+    │   ├── RefusedError                a peer or we refuse: credentials, permissions, limits
+    │   └── StatementError              PostgreSQL refused a statement
+    └── TransientError                  worth another try later, without using up an attempt
+        ├── OrthancUnavailableError     network, time-out, 5xx
+        ├── StorageFullError            Orthanc answered ``StorageFull``, or a disk is full
+        ├── StorageUnavailableError     S3 or a file system is away
+        └── DatabaseUnavailableError
+
+A message says what, where and what would be accepted. It never holds a DICOM value: messages go into
+logs, task rows and pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class ResearchPacsError(Exception):
+    """Base of all our errors; the docstring of a class is its default message."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or type(self).__name__).split("\n")[0])
+
+    @property
+    def code(self) -> str:
+        """Name of the class of error, as it stands in task rows, metrics and the console: ``InvalidDicom``."""
+        return type(self).__name__.removesuffix("Error")
+
+
+class PermanentError(ResearchPacsError):
+    """The same input will fail again."""
+
+
+class TransientError(ResearchPacsError):
+    """Worth another try later."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong in a file: where it is (lines and columns count from 1; 0 where unknown) and what."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        place = ":".join([self.file, *(str(n) for n in (self.line, self.column) if n)])
+        prefix = "" if self.severity == "error" else f"{self.severity}: "
+        return f"{place}: {prefix}{self.message}"
+
+
+class ConfigurationError(PermanentError):
+    """A configuration is wrong."""
+
+    def __init__(self, problems: Iterable[Problem | str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class SettingsError(ConfigurationError):
+    """Environment variables are missing or malformed."""
+
+
+class RulesError(ConfigurationError):
+    """A rules file is wrong."""
+
+
+class PermissionsError(ConfigurationError):
+    """A permissions file is wrong."""
+
+
+class QueryError(PermanentError):
+    """A query does not parse; ``position`` counts characters from 0."""
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class InvalidDicomError(PermanentError):
+    """The bytes are not a DICOM file, or it is damaged."""
+
+
+class QuarantineError(PermanentError):
+    """A person has to decide about this instance."""
+
+
+class NotFoundError(PermanentError):
+    """There is no such resource."""
+
+
+class RefusedError(PermanentError):
+    """The request is refused."""
+
+
+class StatementError(PermanentError):
+    """PostgreSQL refused a statement."""
+
+
+class OrthancUnavailableError(TransientError):
+    """Orthanc does not answer, or answers with a server error."""
+
+
+class StorageFullError(TransientError):
+    """The storage is full."""
+
+
+class StorageUnavailableError(TransientError):
+    """The storage does not answer."""
+
+
+class DatabaseUnavailableError(TransientError):
+    """PostgreSQL does not answer."""

@@ -1,0 +1,1 @@
+"""The worker that turns original instances into research instances, its command line and its console."""

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Install what the demo ("run") or the tests ("dev") need on Debian 12, 13 or Ubuntu 24.04; nothing where it is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kind=${1:-run}
+say() { printf '%s\n' "$*" >&2; }
+
+packages=(orthanc orthanc-dicomweb dcmtk)
+[ "$kind" = dev ] && packages+=(chromium dicom3tools)
+python=${PYTHON:-python3}
+command -v "$python" >/dev/null || packages+=(python3)
+"$python" -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || { say "Please install by hand: ${missing[*]} (only Debian and Ubuntu are known here)."; exit 1; }
+  sudo=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { say "Please run as root, or install sudo: missing packages are ${missing[*]}."; exit 1; }
+    sudo=sudo
+  fi
+  say "Installing ${missing[*]} …"
+  # A freshly installed Orthanc must not start as a service on the machine's port 8042.
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "Python 3.11 or later is needed."; exit 1; }
+# The lock of the tests holds all that the lock of the demo does, so either order works.
+stamp=.venv/.installed-$kind
+[ "$kind" = run ] && [ -e .venv/.installed-dev ] && stamp=.venv/.installed-dev
+lock=requirements/${stamp##*-}.lock
+if ! cmp -s "$lock" "$stamp"; then
+  say "Installing Python packages from $lock …"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+  cp "$lock" "$stamp"
+fi

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Renew the lock files (versions with hashes, for Python 3.11 and later, without the address of any registry).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=.venv/bin/uv
+[ -x "$uv" ] || .venv/bin/pip install --quiet uv
+compile() {
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+    --no-annotate pyproject.toml "$@"
+}
+compile --extra deidentifier --extra website --extra demo --extra test --extra check --output-file requirements/dev.lock
+for name in deidentifier website; do
+  compile --extra "$name" --constraint requirements/dev.lock --output-file "requirements/$name.lock"
+done
+compile --extra deidentifier --extra website --extra demo --constraint requirements/dev.lock \
+  --output-file requirements/run.lock

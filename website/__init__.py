@@ -1,0 +1,1 @@
+"""The portal: its index, its export jobs, its background workers."""
