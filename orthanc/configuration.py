@@ -16,6 +16,8 @@ from variables import Modality, VariablesError
 _DICOMWEB = "libOrthancDicomWeb.so"
 _POSTGRESQL = "libOrthancPostgreSQLIndex.so"
 _S3 = "libOrthancAwsS3Storage.so"
+# The orthancteam image keeps its plugins in the first, Debian in the second.
+_PLUGIN_FOLDERS = [Path("/usr/share/orthanc/plugins-available"), Path("/usr/share/orthanc/plugins")]
 _SENDER_FILTER = Path(__file__).parent / "sender-filter.lua"
 
 
@@ -152,12 +154,14 @@ def _plugins(values: Mapping[str, Any]) -> list[str]:
         wanted.append(_POSTGRESQL)
     if values["RPACS_S3_DICOM_BUCKET_NAME"]:
         wanted.append(_S3)
-    folder = Path(values["RPACS_ORTHANC_PLUGINS_FOLDER"])
-    missing = [name for name in wanted if not (folder / name).exists()]
+    given = values["RPACS_ORTHANC_PLUGINS_FOLDER"]
+    folders = [Path(given)] if given else _PLUGIN_FOLDERS
+    found = {name: folder / name for name in wanted for folder in reversed(folders) if (folder / name).exists()}
+    missing = [name for name in wanted if name not in found]
     if missing:
-        raise VariablesError("\n".join(f"the plugin {name} is not installed in {folder}" for name in missing))
+        raise VariablesError("\n".join(f"the plugin {name} is not installed in {folders[0]}" for name in missing))
     # Named one by one: GDCM's decoder plugin, where it is installed, crashes Orthanc and is never loaded.
-    return [str(folder / name) for name in wanted]
+    return [str(found[name]) for name in wanted]
 
 
 def _postgresql(values: Mapping[str, Any], role: str) -> dict[str, Any]:

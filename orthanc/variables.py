@@ -166,7 +166,7 @@ VARIABLES = (
         "Folder of the files, and of the index without PostgreSQL.",
         "/var/lib/orthanc/db",
     ),
-    Variable("RPACS_ORTHANC_PLUGINS_FOLDER", path, "Folder of Orthanc's plugins.", "/usr/share/orthanc/plugins"),
+    Variable("RPACS_ORTHANC_PLUGINS_FOLDER", path, "Folder of Orthanc's plugins, where it is not one of the usual."),
     Variable("RPACS_ORTHANC_POSTGRESQL_HOSTNAME", text, "PostgreSQL of the index; without it the index is a file."),
     Variable("RPACS_ORTHANC_POSTGRESQL_PORT", integer(1, 65535), "Its port.", 5432),
     Variable("RPACS_ORTHANC_POSTGRESQL_DB_NAME", text, "Database of this Orthanc's index alone.", "orthanc"),
