@@ -1,8 +1,8 @@
-"""Make the data files of this folder from the tables of the standard.
+r"""Make the data files of this folder from the tables of the standard.
 
 Run by hand for a new edition of the standard, never at run time::
 
-    python -m deidentifier.profiles.build_tables --profile E.1-1.csv --safe-private E.3.10-1.csv \\
+    python -m deidentifier.profiles.build_tables --profile E.1-1.csv --safe-private E.3.10-1.csv \
         --concepts E.3.4-1.csv --modules folder/of/highdicom/_standard --edition 2026c
 
 ``--profile``, ``--safe-private`` and ``--concepts`` are tables E.1-1, E.3.10-1 and E.3.4-1 of PS3.15 as CSV; the

@@ -1,0 +1,220 @@
+"""Clean Descriptors Option (PS3.15 E.3.8): keep the words that are known to be harmless, remove the rest.
+
+A value is cut into words; a word stays when it is in the vocabulary, a small number, a number with a unit, or a
+short code of a protocol (``T1``, ``B30f``), and when it is no part of what the instance's own header says about the
+person. What is removed leaves no trace; a value of which nothing but punctuation stays becomes empty. Every decision
+can be explained: :func:`explain_words` gives the reason for each word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+# Three or more numbers in a row are one word: a date or a telephone number, not three small numbers.
+_WORD = re.compile(r"\d+(?:[-./:\s]+\d+){2,}|\w+(?:[.,]\d+)?\w*")
+# SI and clinical units that follow a number, with or without a space (``5 mm``, ``120kV``).
+_UNITS = frozenset(
+    [
+        "mm",
+        "cm",
+        "m",
+        "um",
+        "ms",
+        "s",
+        "sec",
+        "min",
+        "h",
+        "hr",
+        "hrs",
+        "mg",
+        "g",
+        "kg",
+        "ml",
+        "l",
+        "cc",
+        "kv",
+        "kvp",
+        "ma",
+        "mas",
+        "mgy",
+        "gy",
+        "mgycm",
+        "hz",
+        "khz",
+        "mhz",
+        "t",
+        "tesla",
+        "deg",
+        "grad",
+        "bar",
+        "mmhg",
+        "bpm",
+        "hu",
+        "ev",
+        "kev",
+        "mev",
+        "bq",
+        "kbq",
+        "mbq",
+        "gbq",
+        "mci",
+        "uci",
+        "frames",
+        "fr",
+        "slices",
+        "sl",
+        "px",
+        "pixel",
+        "pixels",
+        "channel",
+        "channels",
+        "ch",
+        "phases",
+        "ph",
+    ]
+)
+_UNIT = "|".join(sorted(_UNITS, key=lambda unit: (-len(unit), unit)))
+_QUANTITY = re.compile(rf"\d{{1,4}}(?:[.,]\d{{1,4}})?(?:{_UNIT})?|\d{{1,4}}x\d{{1,4}}(?:x\d{{1,4}})?|\d{{1,3}}d")
+# ``T1``, ``L5``, ``B30f``, ``C3``: too short to name somebody. Four digits could be a year or an identifier.
+_CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]?")
+_SMALL = re.compile(r"\d{1,3}|\d{1,3}[.,]\d{1,3}")
+
+
+@dataclass(frozen=True)
+class WordDecision:
+    """What happens to one word: its place in the value, whether it stays, and why."""
+
+    start: int
+    end: int
+    kept: bool
+    reason: str
+
+
+def fold(text: str) -> str:
+    """Fold case and drop diacritics, so that ``Schädel`` and ``SCHADEL`` compare as equal."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+@cache
+def default_vocabulary() -> frozenset[str]:
+    """Read the vocabulary that comes with the package."""
+    return read_vocabulary((Path(__file__).parent / "vocabulary.txt").read_text(encoding="utf-8"))
+
+
+def read_vocabulary(text: str) -> frozenset[str]:
+    """Read a vocabulary: words separated by white space, ``#`` begins a comment line."""
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return frozenset(fold(word) for line in lines for word in line.split())
+
+
+def header_terms(values: Iterable[str]) -> frozenset[str]:
+    """Collect the words of identifying values: each word of two characters or more, and the value without spaces."""
+    terms: set[str] = set()
+    for value in values:
+        words = re.findall(r"\w+", fold(value.replace("_", " ")))
+        terms.update(word for word in words if len(word) > 1)
+        terms.add("".join(words))
+    return frozenset(term for term in terms if len(term) > 1)
+
+
+def explain_words(
+    value: str, *, terms: frozenset[str] = frozenset(), vocabulary: frozenset[str] | None = None
+) -> Iterator[WordDecision]:
+    """Decide about each word of a value.
+
+    Parameters
+    ----------
+    value
+        Decoded text of one value.
+    terms
+        :func:`header_terms` of the instance: they never stay, though they were in the vocabulary.
+    vocabulary
+        Folded words that may stay; the default one if None.
+    """
+    known = default_vocabulary() if vocabulary is None else vocabulary
+    words = [(match.start(), match.end(), fold(match.group())) for match in _words(value)]
+    spelled = _spelled_out([word for _, _, word in words])
+    for position, (start, end, word) in enumerate(words):
+        reason = _reason_to_remove(word, words, position, terms, spelled)
+        if reason is None:
+            reason = _reason_to_keep(word, words, position, known)
+            yield WordDecision(start, end, reason is not None, reason or "not in the vocabulary")
+        else:
+            yield WordDecision(start, end, False, reason)
+
+
+def clean_text(value: str, *, terms: frozenset[str] = frozenset(), vocabulary: frozenset[str] | None = None) -> str:
+    """Return the value without the words that may not stay; empty when no word stays."""
+    decisions = list(explain_words(value, terms=terms, vocabulary=vocabulary))
+    if all(decision.kept for decision in decisions):
+        return value if decisions else ""
+    kept, position = [], 0
+    for decision in decisions:
+        kept.append(value[position : decision.start])
+        if decision.kept:
+            kept.append(value[decision.start : decision.end])
+        position = decision.end
+    if not any(decision.kept for decision in decisions):
+        return ""
+    return _tidy("".join(kept) + value[position:])
+
+
+def _words(value: str) -> Iterator[re.Match[str]]:
+    # An underscore separates words in protocol names (``t1_tse_sag``).
+    return _WORD.finditer(value.replace("_", " "))
+
+
+def _spelled_out(words: list[str]) -> frozenset[int]:
+    """Find runs of three or more single letters: a name spelled with spaces (``S M I T H``)."""
+    found: set[int] = set()
+    run: list[int] = []
+    for position, word in enumerate([*words, "  "]):
+        if len(word) == 1 and word.isalpha():
+            run.append(position)
+            continue
+        if len(run) >= 3:
+            found.update(run)
+        run = []
+    return frozenset(found)
+
+
+def _reason_to_remove(
+    word: str, words: list[tuple[int, int, str]], position: int, terms: frozenset[str], spelled: frozenset[int]
+) -> str | None:
+    if position in spelled:
+        return "single letters in a row"
+    if word in terms or any(len(term) > 3 and term in word for term in terms):
+        return "stands in the header"
+    # ``An derson``: two words that together are one of the header's.
+    for neighbour in (position - 1, position):
+        if 0 <= neighbour < len(words) - 1 and words[neighbour][2] + words[neighbour + 1][2] in terms:
+            return "stands in the header"
+    return None
+
+
+def _reason_to_keep(
+    word: str, words: list[tuple[int, int, str]], position: int, vocabulary: frozenset[str]
+) -> str | None:
+    if word in vocabulary:
+        return "in the vocabulary"
+    following = words[position + 1][2] if position + 1 < len(words) else ""
+    if _SMALL.fullmatch(word):
+        return "a small number"
+    if _QUANTITY.fullmatch(word) and (not word.isdigit() or following in _UNITS):
+        return "a number with a unit"
+    if _CODE.fullmatch(word):
+        return "a short code"
+    return None
+
+
+def _tidy(text: str) -> str:
+    text = re.sub(r"[\s_]*([,;:/|+&-])(?:[\s_]*[,;:/|+&-])+", r"\1", text)
+    text = re.sub(r"\(\s*\)|\[\s*\]|\{\s*\}", "", text)
+    text = re.sub(r"([\s_])[\s_]+", r"\1", text)
+    return text.strip(" _,;:/|+&-^@.\t\r\n")
