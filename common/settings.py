@@ -165,10 +165,19 @@ def _read_variable(name: str, environ: Mapping[str, str]) -> str:
 
 
 @settings
-class CommonSettings:
-    """What every process of ours is told."""
+class StorageSettings:
+    """What reaching files in S3 takes."""
 
     aws_region: str = option("AWS_REGION", "AWS region of S3, Cognito and the load balancer.", default="")
+    s3_endpoint: str = option(
+        "RPACS_S3_ENDPOINT", "Base URL of another S3 server than Amazon's.", parse=base_url, default=""
+    )
+
+
+@settings
+class CommonSettings(StorageSettings):
+    """What every process of ours is told."""
+
     database_host: str = option("RPACS_POSTGRESQL_HOSTNAME", "Host name of PostgreSQL, or the folder of its socket.")
     database_port: int = option("RPACS_POSTGRESQL_PORT", "Port of PostgreSQL.", parse=integer(1, 65535), default=5432)
     database_user: str = option("RPACS_POSTGRESQL_USERNAME", "Role to log in to PostgreSQL as.")
@@ -192,9 +201,6 @@ class CommonSettings:
     log_record_time: bool = option("RPACS_LOG_RECORD_TIME", "Log lines carry the time.", parse=switch, default=False)
     log_function_name: bool = option(
         "RPACS_LOG_FUNCTION_NAME", "Log lines carry module and function.", parse=switch, default=False
-    )
-    s3_endpoint: str = option(
-        "RPACS_S3_ENDPOINT", "Base URL of another S3 server than Amazon's.", parse=base_url, default=""
     )
 
 

@@ -1,0 +1,1 @@
+"""The commands of ``python -m deidentifier``, a module each; see :mod:`deidentifier.__main__`."""

@@ -1,0 +1,68 @@
+"""What the processes of the ingest side are told by environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.settings import StorageSettings, TaskSettings, base_url, integer, location, option, settings, switch
+
+DEFAULT_RULES = Path(__file__).with_name("default-rules.yaml")
+"""The rules that are in force where nobody says otherwise."""
+
+MAX_INFLATED_BYTES = 4 << 30
+
+
+@settings
+class OfflineSettings(StorageSettings):
+    """What the commands that need no server are told; PostgreSQL's settings are read apart, if there are any."""
+
+    rules: str = option(
+        "RPACS_DEFAULT_CONFIG_FILE",
+        "The rules file: a path or s3://bucket/key; without it, the rules that come with the product.",
+        parse=location,
+        default=str(DEFAULT_RULES),
+    )
+    max_inflated_bytes: int = option(
+        "RPACS_MAX_INFLATED_BYTES",
+        "Deflated instances and ZIP archives may not grow beyond this.",
+        parse=integer(1 << 20, 1 << 40),
+        default=MAX_INFLATED_BYTES,
+    )
+
+
+@settings
+class DeidentifierSettings(OfflineSettings, TaskSettings):
+    """What the de-identifier is told."""
+
+    source_url: str = option(
+        "RPACS_SOURCE_ORTHANC_HOSTNAME", "Base URL of the source Orthanc, which receives the originals.", parse=base_url
+    )
+    source_username: str = option("RPACS_SOURCE_ORTHANC_USERNAME", "User of the source Orthanc.")
+    source_password: str = option("RPACS_SOURCE_ORTHANC_PASSWORD", "That user's password.", secret=True)
+    destination_url: str = option(
+        "RPACS_DESTINATION_ORTHANC_HOSTNAME",
+        "Base URL of the research Orthanc, which receives the results.",
+        parse=base_url,
+    )
+    destination_username: str = option("RPACS_DESTINATION_ORTHANC_USERNAME", "User of the research Orthanc.")
+    destination_password: str = option("RPACS_DESTINATION_ORTHANC_PASSWORD", "That user's password.", secret=True)
+    preserve_original_files: bool = option(
+        "RPACS_PRESERVE_ORIGINAL_FILES",
+        "Keep originals in the source Orthanc after their results have arrived.",
+        parse=switch,
+        default=False,
+    )
+
+
+def has_database(environ: Mapping[str, str] | None = None) -> bool:
+    """Tell whether any setting of PostgreSQL is given: then all must be, and mappings are kept there."""
+    environ = os.environ if environ is None else environ
+    return any(value for name, value in environ.items() if name.startswith("RPACS_POSTGRESQL_"))
+
+
+def ignored_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return the variables of earlier versions that are set but mean nothing any more (the message queue's)."""
+    environ = os.environ if environ is None else environ
+    return sorted(name for name in environ if name.startswith("RPACS_SQS_"))
