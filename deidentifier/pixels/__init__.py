@@ -1,0 +1,1 @@
+"""Burned-in annotations: found, blackened in the stored values, and proven gone."""
