@@ -8,9 +8,8 @@ compile() {
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --no-annotate pyproject.toml "$@"
 }
-compile --extra deidentifier --extra website --extra demo --extra test --extra check --output-file requirements/dev.lock
-for name in deidentifier website; do
-  compile --extra "$name" --constraint requirements/dev.lock --output-file "requirements/$name.lock"
-done
-compile --extra deidentifier --extra website --extra demo --constraint requirements/dev.lock \
+compile --extra deidentifier --extra ocr --extra website --extra demo --extra test --extra check --output-file requirements/dev.lock
+compile --extra deidentifier --extra ocr --constraint requirements/dev.lock --output-file requirements/deidentifier.lock
+compile --extra website --constraint requirements/dev.lock --output-file requirements/website.lock
+compile --extra deidentifier --extra ocr --extra website --extra demo --constraint requirements/dev.lock \
   --output-file requirements/run.lock

@@ -25,9 +25,9 @@ Buffer = bytes | bytearray | memoryview
 class Masked:
     """What masking changed.
 
-    ``pixel_data`` is the new value of the pixel data element (where it is compressed, from
-    the offset table up to, not with, the sequence delimiter), None where it stays as it came. ``changes`` holds the other top-level elements to write,
-    ``removed`` the tags of those to take away. ``transfer_syntax`` is that of ``pixel_data``.
+    ``pixel_data`` is the new value of the pixel data element (where it is compressed, from the offset table up to,
+    not with, the sequence delimiter), None where it stays as it came. ``changes`` holds the other top-level elements
+    to write, ``removed`` the tags of those to take away. ``transfer_syntax`` is that of ``pixel_data``.
     """
 
     pixel_data: Buffer | None

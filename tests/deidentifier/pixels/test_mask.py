@@ -6,7 +6,6 @@ import copy
 import io
 import shutil
 import subprocess
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from pydicom.encaps import generate_frames
 
 from common.errors import QuarantineError
 from deidentifier.pixels.boxes import Box
-from deidentifier.pixels.image import describe
 from deidentifier.pixels.jpeg import read_frame_header
 from deidentifier.pixels.mask import Masked, mask
 from tests.deidentifier.pixels.conftest import KEYWORDS, pixel_files
