@@ -15,6 +15,7 @@ setup-run: ## Install what the demo needs: Orthanc, dcmtk, a virtual environment
 setup: ## Install that, and what tests and checks need
 	@./demo/install.sh dev
 
+demo: export DEMO_STARTED := $(or $(DEMO_STARTED),$(shell date +%s.%N))
 demo: setup-run ## Run the whole platform on this machine until Ctrl-C (DEMO_EXIT=1: until all is searchable)
 	@exec $(BIN)/python -m demo
 

@@ -1,0 +1,59 @@
+"""How many of the instances that were sent have come where."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from common.database import Database
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Instances by where they are; ``searchable`` counts those that the index of the portal holds."""
+
+    received: int = 0
+    deidentified: int = 0
+    discarded: int = 0
+    quarantined: int = 0
+    failed: int = 0
+    searchable: int = 0
+
+    def complete(self, sent: int) -> bool:
+        """Tell whether everything that was sent has come to its end."""
+        ended = self.deidentified + self.discarded + self.quarantined + self.failed
+        return ended >= sent and self.searchable >= self.deidentified
+
+
+class Accounting:
+    """Counts what became of the instances that this demo sent, since a moment of the database's clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.transaction() as cursor:
+            cursor.execute("SELECT now()")
+            (self._since,) = cursor.fetchone() or (None,)
+
+    def count(self) -> Counts:
+        """Count now."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT state, count(DISTINCT key) FROM ingest.tasks WHERE created_at >= %s GROUP BY state",
+                (self._since,),
+            )
+            states = dict(cursor.fetchall())
+            cursor.execute("SELECT count(*) FROM research.instances")
+            (searchable,) = cursor.fetchone() or (0,)
+        return Counts(
+            received=sum(states.values()),
+            deidentified=states.get("done", 0),
+            discarded=states.get("discarded", 0),
+            quarantined=states.get("quarantined", 0),
+            failed=states.get("failed", 0),
+            searchable=searchable,
+        )
+
+
+def now() -> float:
+    """Return seconds of a clock that is comparable between processes of this machine."""
+    return time.time()

@@ -1,0 +1,210 @@
+"""The whole platform on one machine: servers, migrations, services of both sides."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg2
+import requests
+
+from common.database import Database
+from common.errors import ConfigurationError
+from demo.processes import ROOT, Service, Supervisor
+from demo.servers.orthanc import OrthancServer, start_orthanc
+from demo.servers.postgresql import SUPERUSER, PostgreSQL, start_postgresql
+from demo.servers.process import require_free, wait_until
+from demo.servers.s3 import S3Server, start_s3
+from demo.state import State, load_state
+
+DATABASE = "research_pacs"
+PERMISSIONS = Path(__file__).parent / "permissions.yaml"
+RULES = ROOT / "deidentifier" / "default-rules.yaml"
+RESEARCHER, ADMINISTRATOR = "researcher", "admin"
+
+
+class Platform:
+    """Everything that the demo runs.
+
+    Parameters
+    ----------
+    folder
+        Keeps the state of all servers, the ports and the passwords.
+    say
+        Receives what a person should read.
+    environ
+        Further variables for our services (tests shorten intervals).
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None], environ: Mapping[str, str] | None = None) -> None:
+        self.folder = folder.resolve()
+        self.state: State = load_state(self.folder)
+        self._say, self._extra = say, dict(environ or {})
+        self._supervisor = Supervisor(self.folder / "demo.log", say)
+        self._stack = contextlib.ExitStack()
+        self.postgresql: PostgreSQL
+        self.s3: S3Server
+        self.source: OrthancServer
+        self.research: OrthancServer
+
+    def __enter__(self) -> Platform:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    @property
+    def portal_url(self) -> str:
+        """Where researchers log in."""
+        return f"http://127.0.0.1:{self.state.portal}"
+
+    def start(self) -> None:
+        """Start the servers side by side, then migrate, then start our services.
+
+        Raises
+        ------
+        ConfigurationError
+            A port is taken, a server is not installed or does not start.
+        """
+        require_free(self.state.portal, "the portal")
+        self._say("Starting PostgreSQL, S3 and two Orthancs …")
+        self._start_servers()
+        self._make_database()
+        for side in ("deidentifier", "website"):
+            self._supervisor.run(
+                Service(f"{side} migrate", [sys.executable, "-m", side, "migrate"], self._migrations())
+            )
+        self._add_accounts()
+        self._say("Starting the de-identifier, the portal and its workers …")
+        for service in self._services():
+            self._supervisor.start(service)
+        wait_until(self._portal_answers, "the portal", seconds=60)
+
+    def stop(self) -> None:
+        """Stop everything, our services first."""
+        self._supervisor.stop()
+        self._stack.close()
+
+    def check(self) -> None:
+        """Raise :class:`ConfigurationError` when a service of ours has ended by itself."""
+        if ended := self._supervisor.ended():
+            raise ConfigurationError(f"{', '.join(ended)} ended: see {self.folder / 'demo.log'}")
+
+    def owner(self) -> Database:
+        """Return a pool of the database's owner, for the demo's own counting."""
+        return self.postgresql.database(DATABASE)
+
+    def _start_servers(self) -> None:
+        state, folder = self.state, self.folder
+        starts: dict[str, Callable[[], PostgreSQL | S3Server | OrthancServer]] = {
+            "postgresql": lambda: start_postgresql(folder / "postgresql", port=state.postgresql),
+            "s3": lambda: start_s3(
+                folder / "s3", port=state.s3, access_key=state.s3_access_key, secret_key=state.s3_secret_key
+            ),
+            "source": lambda: start_orthanc(
+                folder / "source",
+                "source",
+                http_port=state.source_http,
+                dicom_port=state.source_dicom,
+                password=state.source_password,
+            ),
+            "research": lambda: start_orthanc(
+                folder / "research",
+                "research",
+                http_port=state.research_http,
+                dicom_port=state.research_dicom,
+                password=state.research_password,
+            ),
+        }
+        with ThreadPoolExecutor(len(starts)) as pool:
+            futures = {name: pool.submit(start) for name, start in starts.items()}
+        failures = []
+        for name, future in futures.items():
+            if exc := future.exception():
+                failures.append(exc)
+                continue
+            server = future.result()
+            self._stack.callback(server.stop)
+            setattr(self, name, server)
+        if failures:
+            raise failures[0]
+
+    def _make_database(self) -> None:
+        with contextlib.suppress(psycopg2.errors.DuplicateDatabase):
+            self.postgresql.execute(f"CREATE DATABASE {DATABASE}")
+
+    def _add_accounts(self) -> None:
+        if (self.folder / "accounts.yaml").exists():
+            return
+        for user, password, group in (
+            (RESEARCHER, self.state.researcher_password, "researchers"),
+            (ADMINISTRATOR, self.state.administrator_password, "admin"),
+        ):
+            command = [sys.executable, "-m", "website", "users", "add", user, "--groups", group]
+            self._supervisor.run(Service("website users", command, self._website()), given=password + "\n")
+
+    def _database(self, role: str, password: str) -> dict[str, str]:
+        return {
+            "RPACS_POSTGRESQL_HOSTNAME": self.postgresql.host,
+            "RPACS_POSTGRESQL_PORT": str(self.postgresql.port),
+            "RPACS_POSTGRESQL_DB_NAME": DATABASE,
+            "RPACS_POSTGRESQL_USERNAME": role,
+            "RPACS_POSTGRESQL_PASSWORD": password,
+            "RPACS_LOG_RECORD_TIME": "yes",
+            **self._extra,
+        }
+
+    def _migrations(self) -> dict[str, str]:
+        return self._database(SUPERUSER, self.postgresql.password) | {
+            "RPACS_DEIDENTIFIER_POSTGRESQL_PASSWORD": self.state.deidentifier_database_password,
+            "RPACS_REIDENTIFY_POSTGRESQL_PASSWORD": self.state.reidentify_database_password,
+            "RPACS_WEBSITE_POSTGRESQL_PASSWORD": self.state.website_database_password,
+        }
+
+    def _deidentifier(self) -> dict[str, str]:
+        return self._database("rpacs_deidentifier", self.state.deidentifier_database_password) | {
+            "RPACS_SOURCE_ORTHANC_HOSTNAME": self.source.url,
+            "RPACS_SOURCE_ORTHANC_USERNAME": self.source.username,
+            "RPACS_SOURCE_ORTHANC_PASSWORD": self.source.password,
+            "RPACS_DESTINATION_ORTHANC_HOSTNAME": self.research.url,
+            "RPACS_DESTINATION_ORTHANC_USERNAME": self.research.username,
+            "RPACS_DESTINATION_ORTHANC_PASSWORD": self.research.password,
+            "RPACS_DEFAULT_CONFIG_FILE": str(RULES),
+        }
+
+    def _website(self) -> dict[str, str]:
+        return self._database("rpacs_website", self.state.website_database_password) | {
+            "RPACS_ORTHANC_HOSTNAME": self.research.url,
+            "RPACS_ORTHANC_USERNAME": self.research.username,
+            "RPACS_ORTHANC_PASSWORD": self.research.password,
+            "RPACS_PERMISSIONS_FILE": str(PERMISSIONS),
+            "RPACS_AUTHENTICATION": "local",
+            "RPACS_ACCOUNTS_FILE": str(self.folder / "accounts.yaml"),
+            "RPACS_PUBLIC_URL": self.portal_url,
+            "RPACS_SECRET_KEY": self.state.secret_key,
+            "RPACS_AUDIT_KEY": self.state.audit_key,
+            "RPACS_LOG_FILE": str(self.folder / "access.log"),
+        }
+
+    def _services(self) -> list[Service]:
+        gunicorn = [sys.executable, "-m", "gunicorn", "website.wsgi:app", "--bind", f"127.0.0.1:{self.state.portal}"]
+        return [
+            Service("de-identifier", [sys.executable, "-m", "deidentifier", "work"], self._deidentifier()),
+            Service("workers", [sys.executable, "-m", "website", "work"], self._website()),
+            Service("portal", [*gunicorn, "--worker-class", "gthread", "--threads", "8"], self._website()),
+        ]
+
+    def _portal_answers(self) -> bool:
+        self.check()
+        try:
+            return requests.get(f"{self.portal_url}/healthcheck", timeout=2).ok
+        except requests.RequestException:
+            return False
