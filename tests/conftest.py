@@ -16,9 +16,11 @@ import requests
 from botocore.config import Config
 
 from common.database import Database
+from deidentifier.commands.migrate import migrate_ingest
 from demo.servers.orthanc import OrthancServer, start_orthanc
 from demo.servers.postgresql import PostgreSQL, start_postgresql
 from demo.servers.s3 import S3Server, start_s3
+from website.commands.migrate import migrate_research
 
 _numbers = itertools.count(1)
 # Tests never speak to Amazon, whatever the machine is configured for.
@@ -82,6 +84,41 @@ def make_database(postgresql) -> Iterator[Callable[..., TestDatabase]]:
 def database(make_database) -> TestDatabase:
     """Give a new, empty database."""
     return make_database()
+
+
+def _make_template(server: PostgreSQL, name: str, migrate: Callable[[Database], object]) -> str:
+    """Make a migrated database to clone; roles have their names as passwords (they belong to the whole server)."""
+    server.execute(f"CREATE DATABASE {name}")
+    database = server.database(name)
+    migrate(database)
+    database.close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def _ingest_template(postgresql, _research_template) -> str:
+    return _make_template(
+        postgresql,
+        "template_ingest",
+        lambda database: migrate_ingest(database, "rpacs_deidentifier", "rpacs_reidentify"),
+    )
+
+
+@pytest.fixture(scope="session")
+def _research_template(postgresql) -> str:
+    return _make_template(postgresql, "template_research", lambda database: migrate_research(database, "rpacs_website"))
+
+
+@pytest.fixture
+def ingest_database(make_database, _ingest_template) -> TestDatabase:
+    """Give a new database with the schema ``ingest``."""
+    return make_database(_ingest_template)
+
+
+@pytest.fixture
+def research_database(make_database, _research_template) -> TestDatabase:
+    """Give a new database with the schema ``research``."""
+    return make_database(_research_template)
 
 
 @pytest.fixture(scope="session")

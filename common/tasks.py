@@ -1,0 +1,275 @@
+"""The task queue, a table of PostgreSQL: what has to be done, by whom, and how it ended.
+
+::
+
+    queued ──► running ──► done | discarded | quarantined | failed
+       ▲          │
+       └──────────┘  a peer is away (no attempt used), an attempt failed, the lease ended, or asked for again
+
+A row is one subject of one kind, for as long as the subject lives: asking again for what is finished begins it anew.
+A worker holds a lease and renews it; when it dies, the lease ends and another worker takes the task. What a worker
+writes counts only while it holds the lease. Everything may therefore happen twice, and must be harmless twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.database import Cursor, Database, load_statements
+from common.retry import decide
+
+__all__ = ["Asked", "Result", "Task", "TaskQueue"]
+
+MAX_LOSSES = 10
+"""Workers that may die over a task before it is marked as failed."""
+
+_FINAL = ("done", "discarded", "quarantined", "failed")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A subject to work on; ``feed`` and ``seq`` name the change that asks, if one does."""
+
+    subject: str
+    feed: int | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that this worker holds."""
+
+    id: int
+    kind: str
+    subject: str
+    attempts: int = 0
+    delays: int = 0
+    losses: int = 0
+    outcome: str | None = None
+    result: str | None = None
+    source_md5: str | None = None
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a task; ``state`` is ``queued`` when it is to be tried again after ``delay`` seconds."""
+
+    task: Task
+    state: str
+    attempts: int = 0
+    delays: int = 0
+    delay: float = 0.0
+    error_code: str | None = None
+    error: str | None = None
+    result: str | None = None
+    source_md5: str | None = None
+    rules_sha256: str | None = None
+    detail: Mapping[str, Any] | None = field(default=None)
+    bytes: int = 0
+
+
+class TaskQueue:
+    """The queue of one schema.
+
+    Parameters
+    ----------
+    schema
+        ``ingest`` or ``research``.
+    lease_seconds
+        See ``RPACS_TASK_LEASE_SECONDS``.
+    max_attempts
+        See ``RPACS_TASK_MAX_ATTEMPTS``.
+    """
+
+    def __init__(self, database: Database, schema: str, *, lease_seconds: int = 120, max_attempts: int = 3) -> None:
+        self.database = database
+        self.schema = schema
+        self.lease_seconds = lease_seconds
+        self.max_attempts = max_attempts
+        statements = load_statements(Path(__file__).with_suffix(".sql"))
+        self._sql = {name: text.replace("{schema}", schema) for name, text in statements.items()}
+
+    @property
+    def channel(self) -> str:
+        """Name of the NOTIFY channel on which new work is announced."""
+        return f"rpacs_{self.schema}_tasks"
+
+    # --------------------------------------------------------------------------------------------------- asking
+    def enqueue(self, cursor: Cursor, kind: str, asked: Sequence[Asked]) -> int:
+        """Ask for subjects, in the caller's transaction; returns how many are new or begin anew."""
+        latest = {item.subject: item for item in asked}  # ascending: of one subject's changes the last one counts
+        if not latest:
+            return 0
+        parameters = {
+            "kind": kind,
+            "subjects": list(latest),
+            "feeds": [item.feed for item in latest.values()],
+            "seqs": [item.seq for item in latest.values()],
+        }
+        cursor.execute(self._sql["enqueue"], parameters)
+        return self._announce(cursor, cursor.rowcount)
+
+    def enqueue_found(self, cursor: Cursor, kind: str, subjects: Sequence[str], *, repeat: bool) -> int:
+        """Ask for what reconciliation found; ``repeat``: also where the task is finished."""
+        parameters = {"kind": kind, "subjects": sorted(set(subjects)), "repeat": repeat}
+        cursor.execute(self._sql["enqueue_found"], parameters)
+        return self._announce(cursor, cursor.rowcount)
+
+    def _announce(self, cursor: Cursor, asked: int) -> int:
+        if asked:
+            cursor.execute("SELECT pg_notify(%s, '')", (self.channel,))
+        return asked
+
+    # -------------------------------------------------------------------------------------------------- working
+    def claim(self, kind: str, worker: str, limit: int) -> list[Task]:
+        """Take up to ``limit`` waiting tasks, the oldest first."""
+        with self.database.transaction() as cursor:
+            return self._claim(cursor, "claim", kind, worker, limit)
+
+    def claim_suspect(self, kind: str, worker: str) -> list[Task]:
+        """Take one task over which workers died more than once; run it while nothing else is at stake."""
+        with self.database.transaction() as cursor:
+            return self._claim(cursor, "claim_suspect", kind, worker, 1)
+
+    def count_suspects(self, kind: str) -> int:
+        """Count the tasks that :meth:`claim_suspect` would take."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["count_suspects"], {"kind": kind})
+            return int((cursor.fetchone() or (0,))[0])
+
+    def exchange(self, results: Sequence[Result], kind: str, worker: str, limit: int) -> list[Task]:
+        """Finish some tasks and take others, in one transaction; ``limit`` 0 takes none."""
+        with self.database.transaction() as cursor:
+            self.finish(cursor, worker, results)
+            return self._claim(cursor, "claim", kind, worker, limit) if limit else []
+
+    def _claim(self, cursor: Cursor, statement: str, kind: str, worker: str, limit: int) -> list[Task]:
+        parameters = {"kind": kind, "worker": worker, "limit": limit, "lease": self.lease_seconds}
+        cursor.execute(self._sql[statement], parameters)
+        return sorted((Task(*row) for row in cursor.fetchall()), key=lambda task: task.id)
+
+    def finish(self, cursor: Cursor, worker: str, results: Sequence[Result]) -> int:
+        """Write down how tasks ended, where this worker still holds them; returns how many it did."""
+        if not results:
+            return 0
+        parameters = {
+            "worker": worker,
+            "ids": [result.task.id for result in results],
+            "states": [result.state for result in results],
+            "attempts": [result.attempts for result in results],
+            "delays": [min(result.delays, 1000) for result in results],
+            "delay": [result.delay for result in results],
+            "error_codes": [result.error_code for result in results],
+            "errors": [result.error for result in results],
+            "results": [result.result for result in results],
+            "md5s": [result.source_md5 for result in results],
+            "rules": [result.rules_sha256 for result in results],
+            "details": [json.dumps(result.detail) if result.detail is not None else None for result in results],
+            "bytes": [result.bytes for result in results],
+        }
+        cursor.execute(self._sql["finish"], parameters)
+        return cursor.rowcount
+
+    def decide(self, worker: str, results: Sequence[Result]) -> set[int]:
+        """Write down what was decided before originals are deleted; returns the IDs of tasks still held."""
+        parameters = {
+            "worker": worker,
+            "ids": [result.task.id for result in results],
+            "outcomes": [result.state for result in results],
+            "results": [result.result for result in results],
+            "md5s": [result.source_md5 for result in results],
+        }
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["decide"], parameters)
+            return {row[0] for row in cursor.fetchall()}
+
+    def result_of_error(self, task: Task, error: BaseException) -> Result:
+        """Return what follows an error in a task."""
+        decision = decide(error, attempts=task.attempts, delays=task.delays, max_attempts=self.max_attempts)
+        return Result(
+            task,
+            decision.state,
+            attempts=decision.attempts,
+            delays=decision.delays,
+            delay=decision.delay,
+            error_code=decision.error_code,
+            error=decision.error,
+        )
+
+    def heartbeat(self, worker: str, ids: Iterable[int]) -> set[int]:
+        """Renew leases; returns the IDs of tasks that this worker still holds."""
+        with self.database.transaction() as cursor:
+            parameters = {"worker": worker, "ids": list(ids), "lease": self.lease_seconds}
+            cursor.execute(self._sql["heartbeat"], parameters)
+            return {row[0] for row in cursor.fetchall()}
+
+    def release(self, worker: str, tasks: Sequence[Task]) -> None:
+        """Give tasks back untouched."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["release"], {"worker": worker, "ids": [task.id for task in tasks]})
+            self._announce(cursor, cursor.rowcount)
+
+    def reap(self) -> tuple[int, int]:
+        """Queue tasks whose lease ended; returns how many were queued, and how many failed for good."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["reap"], {"limit": MAX_LOSSES, "lease": self.lease_seconds})
+            states = [row[1] for row in cursor.fetchall()]
+            self._announce(cursor, len(states))
+        return states.count("queued"), states.count("failed")
+
+    # ------------------------------------------------------------------------------------------------- watching
+    def counts(self) -> list[dict[str, Any]]:
+        """Return tasks and the age of the oldest by kind, state and class of error."""
+        return self._rows("counts", {})
+
+    def waiting(self, kind: str) -> tuple[int, float]:
+        """Return how many tasks wait or run, and for how many seconds the oldest does."""
+        row = self._rows("waiting", {"kind": kind})[0]
+        return int(row["tasks"]), float(row["oldest_seconds"] or 0)
+
+    def list_tasks(
+        self,
+        *,
+        states: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        codes: Sequence[str] | None = None,
+        ids: Sequence[int] | None = None,
+        subjects: Sequence[str] | None = None,
+        older: float = 0,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Return rows, the oldest first, a page after the row with the ID ``after``; ``older`` is in seconds."""
+        given = {"states": states, "kinds": kinds, "codes": codes, "ids": ids, "subjects": subjects}
+        parameters = {name: None if value is None else [*value] for name, value in given.items()}
+        return self._rows("list", {**parameters, "older": older, "after": after, "limit": limit})
+
+    # -------------------------------------------------------------------------------------------------- mending
+    def retry(self, ids: Sequence[int]) -> int:
+        """Queue tasks again; returns how many."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["retry"], {"ids": [*ids]})
+            return self._announce(cursor, cursor.rowcount)
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Mark tasks as discarded by hand; returns how many."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["discard"], {"ids": [*ids]})
+            return cursor.rowcount
+
+    def prune(self, days: int, keep: Sequence[str] = ()) -> int:
+        """Shrink old finished tasks into daily counts, but those whose subject is in ``keep``; returns how many."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["prune"], {"days": days, "keep": [*keep]})
+            return int((cursor.fetchone() or (0,))[0])
+
+    def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql[statement], parameters)
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,185 @@
+-- Statements of common/tasks.py. {schema} is replaced by the schema's name. All times are the database's: the clocks
+-- of workers have no say.
+
+-- name: enqueue
+-- A change that was seen before (same or lower Seq of the same feed) asks for nothing. A waiting task is tried at once,
+-- a running one runs once more afterwards, a finished one begins anew; its earlier result is kept, to be replaced.
+INSERT INTO {schema}.tasks AS old (kind, subject, feed, seq)
+SELECT %(kind)s, subject, feed, seq
+FROM unnest(%(subjects)s::text[], %(feeds)s::integer[], %(seqs)s::bigint[]) AS asked (subject, feed, seq)
+ON CONFLICT (kind, subject) DO UPDATE SET
+  feed = excluded.feed, seq = excluded.seq,
+  again = old.state = 'running',
+  state = CASE WHEN old.state = 'running' THEN 'running' ELSE 'queued' END,
+  attempts = 0, delays = 0,
+  losses = CASE WHEN old.state IN ('running', 'queued') THEN old.losses ELSE 0 END,
+  outcome = CASE WHEN old.state = 'running' THEN old.outcome END,
+  error_code = CASE WHEN old.state = 'running' THEN old.error_code END,
+  error = CASE WHEN old.state = 'running' THEN old.error END,
+  finished_at = NULL, available_at = now(), asked_at = now()
+WHERE (coalesce(old.feed, 0), coalesce(old.seq, -1)) < (coalesce(excluded.feed, 0), coalesce(excluded.seq, -1))
+RETURNING id
+
+-- name: enqueue_found
+-- Found by reconciliation: what waits, runs or awaits a person is left alone.
+INSERT INTO {schema}.tasks AS old (kind, subject)
+SELECT %(kind)s, subject FROM unnest(%(subjects)s::text[]) AS asked (subject)
+ON CONFLICT (kind, subject) DO UPDATE SET
+  state = 'queued', attempts = 0, delays = 0, losses = 0, outcome = NULL, error_code = NULL, error = NULL,
+  finished_at = NULL, available_at = now(), asked_at = now()
+WHERE %(repeat)s AND old.state IN ('done', 'discarded') AND old.finished_at < now() - make_interval(secs => 5)
+RETURNING id
+
+-- name: claim
+-- What killed workers twice is left to claim_suspect.
+UPDATE {schema}.tasks AS task
+SET state = 'running', worker = %(worker)s, started_at = clock_timestamp(),
+    lease_until = now() + make_interval(secs => %(lease)s)
+FROM (
+  SELECT id FROM {schema}.tasks
+  WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses < 2
+  ORDER BY available_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) AS chosen
+WHERE task.id = chosen.id
+RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
+  coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
+                         WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
+  task.source_md5, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+
+-- name: claim_suspect
+UPDATE {schema}.tasks AS task
+SET state = 'running', worker = %(worker)s, started_at = clock_timestamp(),
+    lease_until = now() + make_interval(secs => %(lease)s)
+FROM (
+  SELECT id FROM {schema}.tasks
+  WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2
+  ORDER BY losses, available_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+) AS chosen
+WHERE task.id = chosen.id
+RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
+  coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
+                         WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
+  task.source_md5, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+
+-- name: count_suspects
+SELECT count(*) FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2
+
+-- name: heartbeat
+UPDATE {schema}.tasks SET lease_until = now() + make_interval(secs => %(lease)s)
+WHERE id = ANY(%(ids)s) AND state = 'running' AND worker = %(worker)s
+RETURNING id
+
+-- name: reap
+-- A lease that ended while PostgreSQL itself was away is nobody's fault: after its start, everybody gets a lease's time.
+UPDATE {schema}.tasks
+SET losses = losses + 1, worker = NULL, lease_until = NULL, again = false,
+    state = CASE WHEN losses + 1 >= %(limit)s THEN 'failed' ELSE 'queued' END,
+    error_code = CASE WHEN losses + 1 >= %(limit)s THEN 'LostLease' END,
+    error = CASE WHEN losses + 1 >= %(limit)s THEN 'Its workers died, or lost touch, ' || losses + 1 || ' times.' END,
+    finished_at = CASE WHEN losses + 1 >= %(limit)s THEN now() END,
+    available_at = now()
+WHERE id IN (
+  SELECT id FROM {schema}.tasks
+  WHERE state = 'running' AND lease_until < now()
+    AND pg_postmaster_start_time() < now() - make_interval(secs => %(lease)s)
+  LIMIT 1000 FOR UPDATE SKIP LOCKED
+)
+RETURNING id, state
+
+-- name: decide
+-- What was decided is written down before the original is deleted: who finds it gone knows why.
+UPDATE {schema}.tasks AS task
+SET outcome = given.outcome, result = coalesce(given.result, task.result), source_md5 = given.source_md5
+FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[], %(results)s::text[], %(md5s)s::text[])
+  AS given (id, outcome, result, source_md5)
+WHERE task.id = given.id AND task.state = 'running' AND task.worker = %(worker)s
+RETURNING task.id
+
+-- name: finish
+-- "again": somebody asked while it ran; whatever came out, it is worked on once more.
+UPDATE {schema}.tasks AS task
+SET state = CASE WHEN task.again THEN 'queued' ELSE given.state END,
+    again = false, worker = NULL, lease_until = NULL,
+    attempts = CASE WHEN task.again THEN 0 ELSE given.attempts END,
+    delays = given.delays,
+    losses = CASE WHEN given.state = 'queued' THEN task.losses ELSE 0 END,
+    outcome = CASE WHEN task.again THEN NULL ELSE task.outcome END,
+    available_at = CASE WHEN task.again THEN now() ELSE now() + make_interval(secs => given.delay) END,
+    finished_at = CASE WHEN task.again OR given.state = 'queued' THEN NULL ELSE now() END,
+    error_code = given.error_code, error = given.error,
+    result = coalesce(given.result, task.result),
+    source_md5 = coalesce(given.source_md5, task.source_md5),
+    rules_sha256 = coalesce(given.rules_sha256, task.rules_sha256),
+    detail = coalesce(given.detail, task.detail),
+    bytes = given.bytes
+FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(attempts)s::smallint[], %(delays)s::smallint[],
+            %(delay)s::double precision[], %(error_codes)s::text[], %(errors)s::text[], %(results)s::text[],
+            %(md5s)s::text[], %(rules)s::text[], %(details)s::jsonb[], %(bytes)s::bigint[])
+  AS given (id, state, attempts, delays, delay, error_code, error, result, source_md5, rules_sha256, detail, bytes)
+WHERE task.id = given.id AND task.state = 'running' AND task.worker = %(worker)s
+RETURNING task.id
+
+-- name: release
+-- Given back untouched by a worker that stops.
+UPDATE {schema}.tasks SET state = 'queued', worker = NULL, lease_until = NULL, again = false
+WHERE id = ANY(%(ids)s) AND state = 'running' AND worker = %(worker)s
+
+-- name: counts
+SELECT kind, state, coalesce(error_code, '') AS error_code, count(*) AS tasks,
+       extract(epoch FROM now() - min(CASE WHEN state IN ('queued', 'running') THEN asked_at ELSE finished_at END))
+         ::double precision AS oldest_seconds
+FROM {schema}.tasks GROUP BY 1, 2, 3
+
+-- name: waiting
+SELECT count(*) AS tasks, extract(epoch FROM now() - min(asked_at))::double precision AS oldest_seconds
+FROM {schema}.tasks WHERE kind = %(kind)s AND state IN ('queued', 'running')
+
+-- name: list
+SELECT id, kind, subject, state, feed, seq, attempts, delays, losses, worker, error_code, error, result, rules_sha256,
+       detail, bytes, created_at, asked_at, started_at, finished_at, available_at
+FROM {schema}.tasks
+WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
+  AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+  AND (%(codes)s::text[] IS NULL OR error_code = ANY(%(codes)s))
+  AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+  AND (%(subjects)s::text[] IS NULL OR subject = ANY(%(subjects)s))
+  AND asked_at <= now() - make_interval(secs => %(older)s)
+  AND id > %(after)s
+ORDER BY id LIMIT %(limit)s
+
+-- name: retry
+UPDATE {schema}.tasks
+SET state = 'queued', attempts = 0, delays = 0, losses = 0, outcome = NULL, error_code = NULL, error = NULL,
+    finished_at = NULL, available_at = now(), asked_at = now()
+WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'discarded', 'done')
+   OR id = ANY(%(ids)s) AND state = 'queued' AND available_at > now()
+RETURNING id
+
+-- name: discard
+-- By a person. Deleting the original comes before it, and is the caller's.
+UPDATE {schema}.tasks SET state = 'discarded', outcome = 'discarded', error_code = 'DiscardedByHand',
+  finished_at = now(), again = false
+WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'queued')
+RETURNING id
+
+-- name: prune
+-- Counts remain, and where the result is, so that a resend still replaces it.
+WITH gone AS (
+  DELETE FROM {schema}.tasks WHERE id IN (
+    SELECT id FROM {schema}.tasks
+    WHERE state IN ('done', 'discarded') AND finished_at < now() - make_interval(days => %(days)s)
+      AND NOT subject = ANY(%(keep)s)
+    LIMIT 5000)
+  RETURNING kind, subject, state, error_code, bytes, finished_at, result
+), remembered AS (
+  INSERT INTO {schema}.past_results AS past (kind, subject, result)
+  SELECT kind, subject, result FROM gone WHERE result IS NOT NULL
+  ON CONFLICT (kind, subject) DO UPDATE SET result = excluded.result
+), counted AS (
+  INSERT INTO {schema}.task_days AS days (day, kind, state, error_code, tasks, bytes)
+  SELECT (finished_at AT TIME ZONE 'UTC')::date, kind, state, coalesce(error_code, ''), count(*), sum(bytes)
+  FROM gone GROUP BY 1, 2, 3, 4
+  ON CONFLICT (day, kind, state, error_code)
+  DO UPDATE SET tasks = days.tasks + excluded.tasks, bytes = days.bytes + excluded.bytes
+)
+SELECT count(*) FROM gone

@@ -1,0 +1,1 @@
+"""Commands of ``python -m website``; see :mod:`common.command_line`."""
