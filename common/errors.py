@@ -13,6 +13,7 @@
     │   ├── QuarantineError             a person has to look at this instance
     │   ├── NotFoundError               a peer has no such resource
     │   ├── RefusedError                a peer or we refuse: credentials, permissions, limits
+    │   │   └── UnauthenticatedError    nobody we know: no login, or a proof of it that does not hold
     │   └── StatementError              PostgreSQL refused a statement
     └── TransientError                  worth another try later, without using up an attempt
         ├── OrthancUnavailableError     network, time-out, 5xx
@@ -108,6 +109,10 @@ class NotFoundError(PermanentError):
 
 class RefusedError(PermanentError):
     """The request is refused."""
+
+
+class UnauthenticatedError(RefusedError):
+    """The request is not authenticated."""
 
 
 class StatementError(PermanentError):

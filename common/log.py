@@ -21,8 +21,8 @@ from common.errors import ResearchPacsError
 if TYPE_CHECKING:
     from common.settings import CommonSettings
 
-# Libraries that log values of elements, URLs with identifiers, or every request.
-_SILENCED = ("pydicom", "pynetdicom", "botocore", "boto3", "s3transfer", "urllib3", "PIL", "werkzeug")
+# Libraries that log values of elements, URLs with identifiers, every request, or secrets of a login.
+_SILENCED = ("pydicom", "pynetdicom", "botocore", "boto3", "s3transfer", "urllib3", "PIL", "werkzeug", "authlib")
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 

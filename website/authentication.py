@@ -1,0 +1,110 @@
+"""Finding out who sends a request, for each kind of login."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from flask import Request, Response, make_response, redirect, session
+
+from common.auth.alb import ACCESS_HEADER, DATA_HEADER, AlbVerifier
+from common.auth.identity import Directory, Identity
+from common.auth.sessions import Session, Sessions
+from common.auth.users import Users
+
+SESSION_KEY = "token"
+_ALB_COOKIE = "AWSELBAuthSessionCookie"
+
+
+class Authenticator(Protocol):
+    """One kind of login."""
+
+    # True where we show a login page; else something in front of us logs users in.
+    has_login_page: bool
+    # Origins that logging in or out leads to.
+    form_targets: tuple[str, ...]
+
+    def identify(self, request: Request) -> Identity | None:
+        """Return who sends a request; None where nobody claims to be anybody.
+
+        Raises
+        ------
+        UnauthenticatedError
+            Somebody claims, and the proof does not hold.
+        """
+
+    def log_out(self, request: Request) -> Response:
+        """End the session and answer with where to go."""
+
+
+def origins(*urls: str) -> tuple[str, ...]:
+    """Return the origins of some URLs, for ``form-action``; empty ones are left out."""
+    parts = (urlsplit(url) for url in urls if url)
+    return tuple(sorted({f"{part.scheme}://{part.netloc}" for part in parts}))
+
+
+class SessionAuthenticator:
+    """A signed cookie whose token stands for a session of the table; for accounts of our own and for OpenID."""
+
+    has_login_page = True
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        directory: Directory | None = None,
+        *,
+        sign_out_url: str = "",
+        form_targets: tuple[str, ...] = (),
+    ) -> None:
+        self.form_targets = tuple(sorted({*origins(sign_out_url), *form_targets}))
+        self._sign_out_url = sign_out_url
+        self._sessions = sessions
+        self._directory = directory
+
+    def identify(self, request: Request) -> Identity | None:
+        """Return the user of the session; where groups can be asked for now, they are asked for."""
+        found = self.find()
+        if found is None:
+            return None
+        if self._directory is None:
+            return found.identity
+        return replace(found.identity, groups=self._directory.groups(found.identity.user))
+
+    def log_out(self, request: Request) -> Response:
+        """Revoke the session; the cookie is emptied by the caller."""
+        found = self.find()
+        if found is not None:
+            self._sessions.revoke(found.id)
+        return make_response(redirect(self._sign_out_url or "/login/out", 303))
+
+    def find(self) -> Session | None:
+        """Return the session that the cookie stands for."""
+        token = session.get(SESSION_KEY)
+        return self._sessions.find(token) if isinstance(token, str) else None
+
+
+class AlbAuthenticator:
+    """The load balancer logs users in; its headers are verified with every request, and there is no session of ours."""
+
+    has_login_page = False
+
+    def __init__(self, verifier: AlbVerifier, users: Users, *, sign_out_url: str = "") -> None:
+        self.form_targets = origins(sign_out_url)
+        self._sign_out_url = sign_out_url
+        self._verifier = verifier
+        self._users = users
+
+    def identify(self, request: Request) -> Identity:
+        """Return the user whom the balancer's headers prove."""
+        identity = self._verifier.verify(request.headers.get(DATA_HEADER), request.headers.get(ACCESS_HEADER))
+        self._users.note_login(identity)
+        return identity
+
+    def log_out(self, request: Request) -> Response:
+        """Expire the balancer's cookies, and go to where Cognito ends its own session."""
+        response = make_response(redirect(self._sign_out_url or "/", 303))
+        shards = {f"{_ALB_COOKIE}-{number}" for number in range(4)}
+        for name in sorted(shards | {name for name in request.cookies if name.startswith(_ALB_COOKIE)}):
+            response.delete_cookie(name, path="/", secure=True, httponly=True)
+        return response

@@ -1,0 +1,177 @@
+"""The gate in front of every view: who is asking, may they, may they so often, and the audit row before any data.
+
+Each view says what it needs with :func:`requires`; an application with a route that does not say is not started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
+
+import flask
+from flask import Flask, g, redirect, request, session
+from flask_wtf.csrf import CSRFProtect
+
+from common.auth.identity import Identity
+from common.errors import RefusedError, UnauthenticatedError
+from common.web import is_same_origin
+from website.audit_requests import AccessRecord
+from website.context import services
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+LEVELS = ("public", "login", "see", "download", "export", "store", "orthanc", "admin")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_FORM_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a route needs.
+
+    Attributes
+    ----------
+    level
+        ``public``: nothing. ``login``: any user, by a browser's session. ``admin``: an administrator, by a
+        browser's session. The others: that action, by a session or by an API token that carries it.
+    costly
+        Counted against the user's requests per minute.
+    same_origin
+        Unsafe methods are protected by Fetch Metadata instead of a CSRF token: for pages that are not ours.
+    body_limit
+        Largest body is that of stored instances, not of a form.
+    """
+
+    level: str
+    costly: bool = False
+    same_origin: bool = False
+    large_body: bool = False
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Tell whether an API token can open this route."""
+        return self.level not in ("public", "login", "admin")
+
+
+# Files that come with the program and libraries.
+_STATIC = ("static", "bootstrap.static")
+
+
+def requires(
+    level: str, *, costly: bool = False, same_origin: bool = False, large_body: bool = False
+) -> Callable[[View], View]:
+    """Declare what a view needs: see :class:`Requirement`."""
+    if level not in LEVELS:
+        raise ValueError(f"{level!r} is none of {', '.join(LEVELS)}")
+
+    def mark(view: View) -> View:
+        vars(view)["requirement"] = Requirement(level, costly, same_origin, large_body)
+        return view
+
+    return mark
+
+
+def requirements(app: Flask) -> dict[str, Requirement]:
+    """Return what every endpoint needs.
+
+    Raises
+    ------
+    RuntimeError
+        A view does not say: a mistake of the programmer, found when the application is made.
+    """
+    found: dict[str, Requirement] = {}
+    for endpoint, view in app.view_functions.items():
+        requirement = Requirement("public") if endpoint in _STATIC else getattr(view, "requirement", None)
+        if requirement is None:
+            raise RuntimeError(f"the view {endpoint} does not say what it requires")
+        found[endpoint] = requirement
+    return found
+
+
+def install_guard(app: Flask, csrf: CSRFProtect) -> None:
+    """Put the gate in front of every request of an application whose blueprints are registered."""
+    table = requirements(app)
+
+    @app.before_request
+    def guard() -> flask.typing.ResponseReturnValue | None:
+        requirement = table.get(request.endpoint or "")
+        if requirement is None:
+            return None  # no such route, or not with this method: Flask answers
+        _limit_body(requirement)
+        if request.endpoint in _STATIC:
+            return None
+        identity = _identify(requirement)
+        if requirement.level != "public":
+            if identity is None:
+                raise UnauthenticatedError
+            _authorise(requirement)
+        _protect(csrf, requirement)
+        if requirement.costly:
+            services().costly.hit(g.access.user)
+        if requirement.level in ("see", "download", "export") and _purpose_is_missing():
+            return redirect("/purpose?" + urlencode({"next": request.full_path.rstrip("?")}))
+        if requirement.level != "public":
+            AccessRecord.current().begin()
+        return None
+
+
+def _limit_body(requirement: Requirement) -> None:
+    megabytes = services().settings.max_request_mb if requirement.large_body else 1
+    request.max_content_length = megabytes * 2**20
+
+
+def _identify(requirement: Requirement) -> Identity | None:
+    """Find out who is asking and what they may; nothing of it outlives the request."""
+    service = services()
+    header = request.headers.get("Authorization", "")
+    if header.lower().startswith("bearer "):
+        if not requirement.takes_tokens:
+            raise UnauthenticatedError("this page takes no API token")
+        token = service.tokens.verify(header[7:].strip())
+        identity = Identity(token.user, service.users.groups(token.user), "token")
+        access = service.permissions.value.access(identity.user, identity.groups)
+        g.token = token
+        # "Download: false" takes API tokens away too, those that were made before it was set included.
+        g.access = access.restricted_to(token.actions if access.may("download") else ())
+    else:
+        found = service.authenticator.identify(request)
+        if found is None:
+            return None
+        identity = found
+        g.access = service.permissions.value.access(identity.user, identity.groups)
+    g.identity = identity
+    return identity
+
+
+def _authorise(requirement: Requirement) -> None:
+    """Refuse an action as such. It is the same answer for every object, so it tells nothing about any."""
+    if not g.access.may(requirement.level):
+        raise RefusedError("you may not do this: see the permissions page")
+
+
+def _protect(csrf: CSRFProtect, requirement: Requirement) -> None:
+    """Refuse state changes that another site makes a browser send; an API token is not sent by itself."""
+    if request.method in SAFE_METHODS or "token" in g:
+        return
+    if requirement.same_origin:
+        if not is_same_origin(request):
+            raise RefusedError("the request does not come from this site")
+        return
+    csrf.protect()
+
+
+def purpose_of_use() -> str | None:
+    """Return the project or approval number that the user gave for this session or token."""
+    if "token" in g:
+        return cast("str | None", g.token.purpose)
+    return cast("str | None", session.get("purpose"))
+
+
+def _purpose_is_missing() -> bool:
+    if not services().settings.purpose_of_use or purpose_of_use():
+        return False
+    if "token" in g:
+        raise RefusedError("this API token names no purpose of use: make another")
+    return True

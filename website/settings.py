@@ -1,0 +1,242 @@
+"""What the portal is told by environment variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.errors import SettingsError
+from common.settings import (
+    CommonSettings,
+    base_url,
+    choice,
+    integer,
+    load,
+    location,
+    option,
+    settings,
+    switch,
+    text,
+    words,
+)
+
+DEFAULT_PERMISSIONS = Path(__file__).with_name("default-permissions.yaml")
+
+
+def url(value: str) -> str:
+    """Accept an absolute ``http(s)`` URL."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s]*)?", value):
+        raise ValueError("must be an http(s) URL")
+    return value.rstrip("/")
+
+
+def random_key(value: str) -> str:
+    """Accept a random key of at least 32 characters."""
+    if len(value) < 32:
+        raise ValueError("must have at least 32 random characters (openssl rand -hex 32)")
+    return value
+
+
+@settings
+class WebsiteSettings(CommonSettings):
+    """What the portal is told."""
+
+    # The research Orthanc
+    orthanc_url: str = option("RPACS_ORTHANC_HOSTNAME", "Base URL of the research Orthanc.", parse=base_url)
+    orthanc_username: str = option("RPACS_ORTHANC_USERNAME", "User of the research Orthanc.")
+    orthanc_password: str = option("RPACS_ORTHANC_PASSWORD", "Password of that user.", secret=True)
+    orthanc_public_url: str = option(
+        "RPACS_ORTHANC_PUBLIC_URL",
+        "A separate host name under which the portal serves /orthanc/ and nothing else.",
+        parse=base_url,
+        default="",
+    )
+    # Who may what
+    permissions_file: str = option(
+        "RPACS_PERMISSIONS_FILE",
+        "The permissions file: a path or s3://bucket/key.",
+        parse=location,
+        default=str(DEFAULT_PERMISSIONS),
+    )
+    groups_max_age_hours: int = option(
+        "RPACS_GROUPS_MAX_AGE_HOURS",
+        "API tokens and jobs use a user's groups for so long after the login that told them.",
+        parse=integer(1, 8760),
+        default=24,
+    )
+    purpose_of_use: bool = option(
+        "RPACS_PURPOSE_OF_USE",
+        "Users name a project or approval number before they search; it goes into the audit trail and exports.",
+        parse=switch,
+        default=False,
+    )
+    # Logging in
+    authentication: str = option(
+        "RPACS_AUTHENTICATION",
+        "How users log in: alb (Application Load Balancer and Cognito), oidc, or local (accounts file).",
+        parse=choice("alb", "oidc", "local"),
+        default="alb",
+    )
+    public_url: str = option(
+        "RPACS_PUBLIC_URL",
+        "Base URL of the portal as browsers see it; http:// only for a demo: cookies are then not marked Secure.",
+        parse=base_url,
+        default="",
+    )
+    trusted_proxies: int = option(
+        "RPACS_TRUSTED_PROXIES",
+        "Number of reverse proxies in front whose X-Forwarded-For and -Proto are believed; the balancer of alb is one.",
+        parse=integer(0, 10),
+        default=0,
+    )
+    secret_key: str = option(
+        "RPACS_SECRET_KEY", "Key that signs cookies, the same on every replica.", parse=random_key, secret=True
+    )
+    session_idle_minutes: int = option(
+        "RPACS_SESSION_IDLE_MINUTES",
+        "A session ends after so long without a request.",
+        parse=integer(1, 1440),
+        default=60,
+    )
+    session_hours: int = option(
+        "RPACS_SESSION_HOURS", "A session ends so long after its login.", parse=integer(1, 168), default=12
+    )
+    token_max_days: int = option(
+        "RPACS_TOKEN_MAX_DAYS", "Longest life of an API token.", parse=integer(1, 3650), default=90
+    )
+    accounts_file: str = option("RPACS_ACCOUNTS_FILE", "The accounts file of local.", default="")
+    alb_arn: str = option("RPACS_ALB_ARN", "ARN of the load balancer whose signature is believed.", default="")
+    alb_keys_url: str = option(
+        "RPACS_ALB_KEYS_URL",
+        "Where the balancer's public keys are; by default Amazon's address for AWS_REGION.",
+        parse=url,
+        default="",
+    )
+    cognito_issuer: str = option(
+        "RPACS_COGNITO_ISSUER", "The user pool: https://cognito-idp.REGION.amazonaws.com/POOL.", parse=url, default=""
+    )
+    cognito_client_id: str = option("RPACS_COGNITO_CLIENT_ID", "App client of the user pool.", default="")
+    cognito_keys_url: str = option(
+        "RPACS_COGNITO_KEYS_URL",
+        "Where the pool's public keys are; by default the issuer's /.well-known/jwks.json.",
+        parse=url,
+        default="",
+    )
+    cognito_user_pool_id: str = option(
+        "RPACS_COGNITO_USER_POOL_ID",
+        "Groups are asked from this pool for API tokens and jobs (needs cognito-idp:AdminListGroupsForUser).",
+        default="",
+    )
+    cognito_endpoint: str = option(
+        "RPACS_COGNITO_ENDPOINT", "Base URL of another Cognito API than Amazon's.", parse=base_url, default=""
+    )
+    cognito_claim_username: str = option(
+        "RPACS_COGNITO_CLAIM_USERNAME", "Claim that holds the user name.", default="username"
+    )
+    cognito_claim_groups: str = option(
+        "RPACS_COGNITO_CLAIM_GROUPS", "Claim that holds the groups.", default="cognito:groups"
+    )
+    oidc_issuer: str = option("RPACS_OIDC_ISSUER", "Issuer of the OpenID provider.", parse=url, default="")
+    oidc_client_id: str = option("RPACS_OIDC_CLIENT_ID", "The portal's client ID there.", default="")
+    oidc_client_secret: str = option(
+        "RPACS_OIDC_CLIENT_SECRET", "The client's secret, if it has one.", default="", secret=True
+    )
+    oidc_scopes: str = option("RPACS_OIDC_SCOPES", "Scopes to ask for.", default="openid profile")
+    oidc_claim_username: str = option(
+        "RPACS_OIDC_CLAIM_USERNAME", "Claim of the ID token that holds the user name.", default="preferred_username"
+    )
+    oidc_claim_groups: str = option(
+        "RPACS_OIDC_CLAIM_GROUPS", "Claim of the ID token that holds the groups.", default="groups"
+    )
+    sign_out_url: str = option(
+        "RPACS_SIGN_OUT_URL", "Where logging out leads in the end, such as Cognito's /logout.", parse=url, default=""
+    )
+    # Audit and access log
+    audit_key: str = option(
+        "RPACS_AUDIT_KEY", "Key that chains the rows of the audit trail.", parse=random_key, secret=True
+    )
+    log_file: str = option(
+        "RPACS_LOG_FILE", "The access log, JSON lines: a path, or - for standard output.", parse=text, default="-"
+    )
+    log_excluded_prefixes: tuple[str, ...] = option(
+        "RPACS_LOG_EXCLUDED_PREFIXES",
+        "Paths that begin so are not in the access log (the audit trail has them).",
+        parse=words,
+        default=("/healthcheck", "/app/"),
+    )
+    log_excluded_suffixes: tuple[str, ...] = option(
+        "RPACS_LOG_EXCLUDED_SUFFIXES",
+        "Paths that end so are not in the access log.",
+        parse=words,
+        default=(".ico", ".js", ".css"),
+    )
+    # Limits
+    max_request_mb: int = option(
+        "RPACS_MAX_REQUEST_MB",
+        "Largest body of a request to Orthanc or of stored instances, in MB; of forms it is 1 MB.",
+        parse=integer(1, 102400),
+        default=2048,
+    )
+    costly_requests_per_minute: int = option(
+        "RPACS_COSTLY_REQUESTS_PER_MINUTE",
+        "Searches, downloads and previews that one user may ask for in a minute.",
+        parse=integer(10, 1000000),
+        default=600,
+    )
+    # Pages
+    results_per_page: int = option(
+        "RPACS_RESULTS_PER_PAGE", "Rows on a page of results.", parse=integer(1, 1000), default=200
+    )
+    series_header_keywords: tuple[str, ...] = option(
+        "RPACS_SERIES_HEADER_KEYWORDS",
+        "Elements shown for a series in results.",
+        parse=words,
+        default=("Modality", "StudyDescription", "SeriesDescription"),
+    )
+    instance_header_keywords: tuple[str, ...] = option(
+        "RPACS_INSTANCE_HEADER_KEYWORDS",
+        "Elements shown for an instance in results.",
+        parse=words,
+        default=("InstanceNumber",),
+    )
+    user_guide_url: str = option("RPACS_USER_GUIDE_URL", "Your own guide, linked from the help.", parse=url, default="")
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Cookies are Secure unless the portal is explicitly on plain http."""
+        return not self.public_url.startswith("http://")
+
+
+# What each kind of authentication needs besides, and what must not stand beside it.
+_NEEDED = {
+    "alb": ("alb_arn", "aws_region", "cognito_issuer", "cognito_client_id"),
+    "oidc": ("oidc_issuer", "oidc_client_id", "public_url"),
+    "local": ("accounts_file",),
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> WebsiteSettings:
+    """Read the portal's settings.
+
+    Raises
+    ------
+    SettingsError
+        Lists everything that is missing, malformed or contradicts.
+    """
+    loaded = load(WebsiteSettings, environ)
+    variables = {field.name: field.metadata["variable"] for field in dataclasses.fields(WebsiteSettings)}
+    problems = [
+        f"{variables[name]} is missing: RPACS_AUTHENTICATION={loaded.authentication} needs it"
+        for name in _NEEDED[loaded.authentication]
+        if not getattr(loaded, name)
+    ]
+    if loaded.authentication == "local" and loaded.alb_arn:
+        # Behind a balancer that logs users in, passwords of our own would be a second, weaker door.
+        problems.append("RPACS_AUTHENTICATION=local refuses to run behind a load balancer: RPACS_ALB_ARN is set")
+    if loaded.authentication == "alb" and not loaded.trusted_proxies:
+        loaded = dataclasses.replace(loaded, trusted_proxies=1)
+    if problems:
+        raise SettingsError(problems)
+    return loaded
