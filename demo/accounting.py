@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from common.database import Database
@@ -38,7 +37,7 @@ class Accounting:
         """Count now."""
         with self._database.transaction() as cursor:
             cursor.execute(
-                "SELECT state, count(DISTINCT key) FROM ingest.tasks WHERE created_at >= %s GROUP BY state",
+                "SELECT state, count(*) FROM ingest.tasks WHERE kind = 'deidentify' AND asked_at >= %s GROUP BY state",
                 (self._since,),
             )
             states = dict(cursor.fetchall())
@@ -52,8 +51,3 @@ class Accounting:
             failed=states.get("failed", 0),
             searchable=searchable,
         )
-
-
-def now() -> float:
-    """Return seconds of a clock that is comparable between processes of this machine."""
-    return time.time()

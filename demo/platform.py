@@ -164,9 +164,9 @@ class Platform:
 
     def _migrations(self) -> dict[str, str]:
         return self._database(SUPERUSER, self.postgresql.password) | {
-            "RPACS_DEIDENTIFIER_POSTGRESQL_PASSWORD": self.state.deidentifier_database_password,
-            "RPACS_REIDENTIFY_POSTGRESQL_PASSWORD": self.state.reidentify_database_password,
-            "RPACS_WEBSITE_POSTGRESQL_PASSWORD": self.state.website_database_password,
+            "RPACS_DEIDENTIFIER_DB_PASSWORD": self.state.deidentifier_database_password,
+            "RPACS_REIDENTIFY_DB_PASSWORD": self.state.reidentify_database_password,
+            "RPACS_WEBSITE_DB_PASSWORD": self.state.website_database_password,
         }
 
     def _deidentifier(self) -> dict[str, str]:
