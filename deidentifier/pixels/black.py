@@ -115,13 +115,24 @@ def _floats(item: Dataset, keyword: str) -> list[float]:
         return []
 
 
-def _darkest_index(header: Dataset, image: Image) -> int:
-    """Return the stored value whose colour in the palette is the darkest (PS3.3 C.7.9)."""
+def palette_colours(header: Dataset, image: Image) -> tuple[int, Pixels]:
+    """Return the first value that the palette maps, and its colours: shape (entries, 3), of 8 or 16 bits.
+
+    Raises
+    ------
+    QuarantineError
+        The palette cannot be read.
+    """
     try:
         entries, first, _ = (int(one) for one in header["RedPaletteColorLookupTableDescriptor"].value)
-        colours = _palette(header, image, entries or 1 << 16, first)
+        return first, _palette(header, image, entries or 1 << 16, first)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, NotImplementedError):
         raise QuarantineError("the palette (0028,1101)-(0028,1223) cannot be read: black is not known") from None
+
+
+def _darkest_index(header: Dataset, image: Image) -> int:
+    """Return the stored value whose colour in the palette is the darkest (PS3.3 C.7.9)."""
+    first, colours = palette_colours(header, image)
     # What BitsStored cannot hold is no candidate, whatever the palette says of it.
     colours = colours[max(0, image.lowest - first) : max(0, image.highest - first + 1)]
     if not len(colours):

@@ -1,0 +1,85 @@
+"""The local engine: RapidOCR with the models that its wheel carries; no network, no GPU.
+
+PP-OCR's detector finds lines of text in any direction, its recogniser reads them (ONNX models, Apache-2). A picture is
+enlarged so that small letters are large enough for the detector, a large one is cut into overlapping tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from common.errors import PermanentError
+from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.finder import Finding
+from deidentifier.pixels.pictures import Picture
+
+_TILE = 1280
+_OVERLAP = 160
+#: Shorter sides are enlarged to this many pixels by the detector.
+_SHORT_SIDE = 736
+_DETECTED = 0.4
+_READ = 0.5
+
+
+class LocalFinder:
+    """Finds text with the models in the package ``rapidocr``."""
+
+    def find(self, picture: Picture) -> list[Finding]:
+        """Return the text found in all tiles of the picture."""
+        return [
+            Finding(box.shifted(tile.left, tile.top), text, confidence)
+            for tile in tiles(picture.shape[1], picture.shape[0])
+            for box, text, confidence in _read(picture[tile.top : tile.bottom, tile.left : tile.right])
+        ]
+
+
+def tiles(columns: int, rows: int, *, side: int = _TILE, overlap: int = _OVERLAP) -> Iterator[Box]:
+    """Yield boxes of at most ``side`` pixels a side that cover a picture and overlap where they meet."""
+    for top, bottom in _spans(rows, side, overlap):
+        for left, right in _spans(columns, side, overlap):
+            yield Box(left, top, right, bottom)
+
+
+def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
+    count = max(1, ceil((length - overlap) / (side - overlap)))
+    step = (length - overlap) / count
+    return [(round(n * step), length if n == count - 1 else round((n + 1) * step) + overlap) for n in range(count)]
+
+
+def _read(picture: Picture) -> list[Finding]:
+    found = _engine()(np.ascontiguousarray(picture), use_det=True, use_cls=False, use_rec=True)
+    if getattr(found, "txts", None) is None:
+        return []
+    findings = zip(found.boxes, found.txts, found.scores, strict=True)
+    return [Finding(_surround(polygon), text, float(score)) for polygon, text, score in findings]
+
+
+def _surround(polygon: Any) -> Box:
+    """Return the box around a quadrilateral, grown by a sixth of the height of its letters."""
+    (left, top), (right, bottom) = np.floor(polygon.min(axis=0)), np.ceil(polygon.max(axis=0))
+    return Box(int(left), int(top), int(right), int(bottom)).padded(2 + int(min(right - left, bottom - top)) // 6)
+
+
+@cache
+def _engine() -> Any:
+    """Load the models once; one thread, because the workers are one process for each core."""
+    try:
+        from rapidocr import RapidOCR
+    except ImportError:
+        raise PermanentError("Type: OCR needs the package rapidocr: install research-pacs[ocr]") from None
+    return RapidOCR(
+        params={
+            "Global.log_level": "error",
+            "Global.text_score": _READ,
+            "Global.max_side_len": 2 * _TILE,
+            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            "Det.limit_side_len": _SHORT_SIDE,
+            "Det.box_thresh": _DETECTED,
+        }
+    )
