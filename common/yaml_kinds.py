@@ -167,24 +167,6 @@ class Switch:
 
 
 @dataclass(frozen=True)
-class Plain:
-    """A single value as its shape says: text, a number, a truth value."""
-
-    expected: str = "a single value"
-
-    def read(self, node: Node, report: Report) -> Any:
-        """Return the value."""
-        if isinstance(node, Scalar) and not node.null:
-            return node.value
-        report.error(node, f"expected {self.expected}, found {found(node)}")
-        return INVALID
-
-    def schema(self) -> Schema:
-        """Return any scalar."""
-        return {"type": ["string", "number", "boolean"]}
-
-
-@dataclass(frozen=True)
 class ListOf:
     """A list, as a tuple; ``single`` lets one value stand for a list of one."""
 

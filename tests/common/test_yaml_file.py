@@ -5,7 +5,7 @@ import pytest
 
 from common.errors import QueryError
 from common.yaml_file import MAX_DEPTH, Keyed, Node, Report, Scalar, parse_yaml
-from common.yaml_kinds import INVALID, Field, Integer, ListOf, OneOf, Plain, Record, Switch, TableOf, Text, Values
+from common.yaml_kinds import INVALID, Field, Integer, ListOf, OneOf, Record, Switch, TableOf, Text, Values
 
 
 def parse(text):
@@ -129,7 +129,6 @@ KIND = Record(
         Field("Tags", ListOf(Text(), single=True), default=(), spellings=("OldTags",)),
         Field("Action", OneOf(("Remove", "Empty"))),
         Field("Deep", Switch(), default=False),
-        Field("Value", Plain()),
         Field("Box", ListOf(Integer(0, 9), minimum=2, maximum=2)),
         Field("Later", Text(), unavailable="not available yet"),
         Field("Table", TableOf(Integer(0, 9))),
@@ -144,14 +143,14 @@ def read(text):
 
 
 def test_a_record_is_read_with_defaults():
-    values, report = read("Name: ab\nTags: x\nAction: Empty\nDeep: yes\nValue: 1.5\nBox: [1, 2]\nTable: {a: 1}\n")
+    values, report = read("Name: ab\nTags: x\nAction: Empty\nDeep: yes\nBox: [1, 2]\nTable: {a: 1}\n")
     assert report.problems == []
     assert values == {
-        "Name": "AB", "Number": 2, "Tags": ("x",), "Action": "Empty", "Deep": True, "Value": 1.5, "Box": (1, 2),
+        "Name": "AB", "Number": 2, "Tags": ("x",), "Action": "Empty", "Deep": True, "Box": (1, 2),
         "Later": None, "Table": {"a": 1},
     }  # fmt: skip
     assert values.at("Box") == values.node.entries["Box"][1]
-    assert [(node.line, node.column) for node in values.items_at("Box")] == [(6, 7), (6, 10)]
+    assert [(node.line, node.column) for node in values.items_at("Box")] == [(5, 7), (5, 10)]
     assert values.items_at("Tags") == (values.at("Tags"),)
     assert values.items_at("Later") == ()
 
@@ -184,7 +183,6 @@ def test_a_record_is_read_with_defaults():
         ("Name: a\nAction: remove", ["f.yaml:2:9: expected one of Remove, Empty (did you mean Remove?)"]),
         ("Name: a\nAction: []", ["f.yaml:2:9: expected one of Remove, Empty, found a list"]),
         ("Name: a\nDeep: 1", ["f.yaml:2:7: expected true or false"]),
-        ("Name: a\nValue: []", ["f.yaml:2:8: expected a single value, found a list"]),
         ("Name: a\nBox: [1]", ["f.yaml:2:6: expected 2 of a whole number from 0 to 9, found 1"]),
         ("Name: a\nBox: 1", ["f.yaml:2:6: expected a list, found a single value"]),
         ("Name: a\nLater: x", ["f.yaml:2:1: Later: not available yet"]),
@@ -222,7 +220,7 @@ def test_errors_and_warnings_are_listed_in_file_order_without_doubles():
     ("document", "legal"),
     [
         ({"Name": "a", "Number": 5, "Tags": ["x"], "Action": "Remove", "Deep": True, "Box": [1, 2]}, True),
-        ({"Name": "a", "OldTags": "x", "Table": {"a": 1}, "Value": 3.5}, True),
+        ({"Name": "a", "OldTags": "x", "Table": {"a": 1}}, True),
         ({"Number": 5}, False),
         ({"Name": "a", "Number": 6}, False),
         ({"Name": "a", "Box": [1]}, False),
