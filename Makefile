@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup-run setup demo demo-clean check format test lock
+.PHONY: help setup-run setup demo demo-clean check format test docs lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ format: setup ## Put the code into the form that check asks for
 
 test: setup ## Run every test, with real servers
 	$(BIN)/python -m pytest
+
+docs: setup ## Renew the pages of the manual that are made from the code
+	$(BIN)/python doc/environment_variables.py
 
 lock: setup ## Renew the lock files from pyproject.toml
 	@./requirements/lock.sh

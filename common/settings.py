@@ -18,6 +18,7 @@ from common.errors import SettingsError
 
 T = TypeVar("T")
 _MISSING: Any = object()
+_declared: list[type] = []
 
 
 def text(value: str) -> str:
@@ -124,8 +125,14 @@ def option(
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
 def settings(cls: type[T]) -> type[T]:
-    """Make a class of options a frozen, keyword-only dataclass."""
-    return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    """Make a class of options a frozen, keyword-only dataclass, and remember it for the manual."""
+    _declared.append(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
+    return cls
+
+
+def declared() -> list[type]:
+    """Return the classes of settings of all modules that were imported."""
+    return list(_declared)
 
 
 def load(cls: type[T], environ: Mapping[str, str] | None = None) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import boto3
 import pytest
 import requests
 from botocore.config import Config
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from common.database import Database
 from deidentifier.commands.migrate import migrate_ingest
+from demo.samples import sample_paths
 from demo.servers.orthanc import OrthancServer, start_orthanc
 from demo.servers.postgresql import PostgreSQL, start_postgresql
 from demo.servers.s3 import S3Server, start_s3
@@ -197,6 +200,34 @@ def source_orthanc(_source_orthanc) -> OrthancServer:
 def research_orthanc(_research_orthanc) -> OrthancServer:
     """Give the session's research Orthanc, emptied."""
     return _empty(_research_orthanc)
+
+
+@pytest.fixture(scope="session")
+def sample_files() -> list[Path]:
+    """Give the files that the demo sends: one per SOP Instance UID, of many kinds."""
+    return sample_paths()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Give Debian's Chromium, headless; it asks nobody but the pages that tests open."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("chromium is not installed: run make setup")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        chromium = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator[Page]:
+    """Give a new page of a browser that nobody is logged in with."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture(scope="session")
