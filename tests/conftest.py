@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import hypothesis
 import pytest
 import requests
 from botocore.config import Config
@@ -26,6 +27,9 @@ from demo.servers.s3 import S3Server, start_s3
 from website.commands.migrate import migrate_research
 
 _numbers = itertools.count(1)
+# How long an example takes tells of the machine's load, not of the code.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 # Tests never speak to Amazon, whatever the machine is configured for.
 os.environ.update(
     AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null"
