@@ -1,0 +1,181 @@
+"""Element headers: what the first bytes of a data element say, in each transfer syntax (PS3.5 7.1).
+
+A :class:`Head` is made once for each distinct beginning (tag and VR) and kept, so that the scanner recognises an
+element by one look-up.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
+
+from common.errors import InvalidDicomError
+from common.tags import format_tag, is_private
+
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+DELIMITERS = (ITEM, ITEM_END, SEQUENCE_END)
+_KINDS = {ITEM: "item", ITEM_END: "item end", SEQUENCE_END: "sequence end"}
+
+# VRs whose length has 16 bits; all others have two reserved bytes and 32 (PS3.5 7.1.2).
+_SHORT = frozenset(("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN")) | frozenset(
+    ("SH", "SL", "SS", "ST", "TM", "UI", "UL", "US")
+)
+_FRAGMENTS = frozenset(("OB", "OW", "OF", "OD", "OL", "OV"))
+_LONG = _FRAGMENTS | frozenset(("SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
+_HEADS_KEPT = 100_000
+
+
+class Head:
+    """What an element is.
+
+    Attributes
+    ----------
+    tag, vr, keyword
+        ``vr`` is the effective one: where the file gives none (implicit VR) or ``UN``, that of the dictionary.
+    written
+        The VR that stands in the file; empty in implicit VR.
+    creator
+        The private creator of the element's block; empty where there is none, and for standard elements.
+    length_at
+        Offset of the length in the header; 6 means two bytes, else four.
+    special
+        Private, or a delimiter, or of group 0000: what the scanner has to look at twice.
+    """
+
+    __slots__ = ("_sequence", "creator", "keyword", "length_at", "special", "tag", "vr", "written")
+
+    def __init__(self, tag: int, vr: str, written: str, length_at: int, creator: str = "") -> None:
+        self.tag = tag
+        self.vr = vr
+        self.written = written
+        self.length_at = length_at
+        self.creator = creator
+        self.keyword = "" if is_private(tag) else keyword_for_tag(tag)
+        self.special = is_private(tag) or tag in DELIMITERS or tag >> 16 == 0
+        self._sequence: Head | None = None
+
+    def __str__(self) -> str:
+        return format_tag(self.tag)
+
+    @property
+    def is_creator(self) -> bool:
+        """Whether the element names the owner of a private block: (gggg,0010–00FF) (PS3.5 7.8.1)."""
+        return is_private(self.tag) and 0x10 <= self.tag & 0xFFFF <= 0xFF
+
+    @property
+    def holds_fragments(self) -> bool:
+        """Whether, with undefined length, the value consists of fragments and not of items (PS3.5 A.4)."""
+        return self.vr in _FRAGMENTS
+
+    def as_sequence(self) -> Head:
+        """Return the same element as a sequence: what is of undefined length and unknown VR is one (PS3.5 6.2.2)."""
+        if self.vr == "SQ":
+            return self
+        if self._sequence is None:
+            self._sequence = Head(self.tag, "SQ", self.written, self.length_at, self.creator)
+        return self._sequence
+
+
+class Syntax:
+    """How headers are written: explicit or implicit VR, byte order (``<`` or ``>``)."""
+
+    def __init__(self, *, explicit: bool, order: str) -> None:
+        self.explicit = explicit
+        self.order = order
+        self.key_size = 6 if explicit else 4
+        self.heads: dict[bytes, Head] = {}
+        self.short: Callable[[bytes, int], tuple[int, ...]] = struct.Struct(order + "H").unpack_from
+        self.long: Callable[[bytes, int], tuple[int, ...]] = struct.Struct(order + "L").unpack_from
+        self._tag = struct.Struct(order + "HH")
+        self._header = struct.Struct(order + "HHL")
+        self._explicit = {"short": struct.Struct(order + "HH2sH"), "long": struct.Struct(order + "HH2sHL")}
+
+    def head(self, key: bytes) -> Head:
+        """Return the head of an element that begins with these bytes, and remember it."""
+        if len(key) < self.key_size:
+            raise InvalidDicomError("the file ends in the middle of an element's header")
+        if len(self.heads) >= _HEADS_KEPT:
+            self.heads.clear()
+        head = self.heads[key] = self._make(key)
+        return head
+
+    def _make(self, key: bytes) -> Head:
+        group, element = self._tag.unpack_from(key)
+        tag = group << 16 | element
+        written = key[4:].decode("latin-1")
+        if tag in DELIMITERS or not self.explicit:
+            return Head(tag, _dictionary_vr(tag), "", 4)
+        if written in _SHORT or (written not in _LONG and written.isalpha() and written.isupper()):
+            return Head(tag, written, written, 6)
+        if written not in _LONG:
+            # No VR at all: some writers switch to implicit VR in the middle, and pydicom follows them.
+            return Head(tag, _dictionary_vr(tag), "", 4)
+        return Head(tag, _dictionary_vr(tag) if written == "UN" else written, written, 8)
+
+    def item_header(self, data: bytes, position: int, end: int) -> tuple[str, int]:
+        """Read an item tag or a delimiter: its kind (empty for any other tag) and its length."""
+        if position + 8 > end:
+            raise InvalidDicomError(f"the file or the sequence ends in an item's header at byte {position}")
+        group, element, length = self._header.unpack_from(data, position)
+        return _KINDS.get(group << 16 | element, ""), length
+
+    def write_item_header(self, tag: int, length: int) -> bytes:
+        """Return the bytes of an item tag or delimiter."""
+        return self._header.pack(tag >> 16, tag & 0xFFFF, length)
+
+    def write_header(self, tag: int, vr: str, length: int) -> bytes:
+        """Return the bytes of an element's header.
+
+        Raises
+        ------
+        struct.error
+            The length does not fit the VR.
+        """
+        if not self.explicit:
+            return self._header.pack(tag >> 16, tag & 0xFFFF, length)
+        if vr in _SHORT:
+            return self._explicit["short"].pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)
+        return self._explicit["long"].pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
+
+    def rewrite_header(self, head: Head, length: int) -> bytes:
+        """Return the header of an element that is in the file, with another length; its VR stays as written."""
+        if head.length_at == 4:
+            return self._header.pack(head.tag >> 16, head.tag & 0xFFFF, length)
+        form = self._explicit["short" if head.length_at == 6 else "long"]
+        parts = (head.tag >> 16, head.tag & 0xFFFF, head.written.encode("latin-1"))
+        return form.pack(*parts, length) if head.length_at == 6 else form.pack(*parts, 0, length)
+
+
+IMPLICIT = Syntax(explicit=False, order="<")
+EXPLICIT = Syntax(explicit=True, order="<")
+BIG_ENDIAN = Syntax(explicit=True, order=">")
+
+
+def _dictionary_vr(tag: int) -> str:
+    """Return the dictionary's VR; ``UN`` where it has none. Where the pixels decide, the usual one."""
+    if tag in DELIMITERS:
+        return ""
+    if tag & 0xFFFF == 0:
+        return "UL"
+    if is_private(tag):
+        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
+    try:
+        vr = str(dictionary_VR(tag))
+    except KeyError:
+        return "UN"
+    return "OW" if vr.endswith("OW") else vr[:2]
+
+
+@lru_cache(maxsize=50_000)
+def with_creator(head: Head, creator: str) -> Head:
+    """Return the head of a private element in the block of a creator; its VR by pydicom's private dictionary."""
+    vr = head.vr
+    if head.written in ("", "UN") and vr == "UN":
+        try:
+            vr = str(private_dictionary_VR(head.tag, creator))[:2]
+        except KeyError:
+            vr = "UN"
+    return Head(head.tag, vr, head.written, head.length_at, creator)
