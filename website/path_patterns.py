@@ -32,6 +32,7 @@ def parse_pattern(text: str) -> PathPattern:
     """
     method, _, path = text.strip().partition(" ")
     path = path.strip()
+    path = path.rstrip("/") or path[:1]  # as in the paths that are matched
     if method.upper() not in (*METHODS, "ANY"):
         raise ValueError(f"expected a method first: one of {', '.join(METHODS)} or ANY")
     if not path.startswith(("/", "*")):
@@ -43,8 +44,9 @@ def parse_pattern(text: str) -> PathPattern:
 
 
 def normalise_path(path: str) -> str:
-    """Return a percent-decoded path with single slashes and without dot segments (RFC 3986, 5.2.4).
+    """Return a percent-decoded path with single slashes, without dot segments (RFC 3986, 5.2.4) or a slash at the end.
 
+    Orthanc reads ``/instances/ID/file/`` as ``/instances/ID/file``, so a rule for the one must hold for the other.
     What this returns is both matched and forwarded, so that Orthanc cannot read another path than we did.
 
     Raises
@@ -60,5 +62,4 @@ def normalise_path(path: str) -> str:
             del kept[-1:]
         elif segment not in ("", "."):
             kept.append(segment)
-    trailing = "/" if kept and path.endswith(("/", "/.", "/..")) else ""
-    return "/" + "/".join(kept) + trailing
+    return "/" + "/".join(kept)
