@@ -20,6 +20,7 @@ demo: setup-run ## Run the whole platform on this machine until Ctrl-C (DEMO_EXI
 	@exec $(BIN)/python -m demo
 
 demo-clean: ## Stop what a demo left behind and remove its state
+	@[ ! -d .demo ] || [ ! -x $(BIN)/python ] || $(BIN)/python -m demo.clean
 	@rm -rf .demo
 
 check: setup ## Format, lint, types

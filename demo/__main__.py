@@ -24,9 +24,11 @@ from rich.table import Table
 
 from common.errors import ResearchPacsError
 from demo.accounting import Accounting, Counts
+from demo.leftovers import sole_demo
 from demo.platform import ADMINISTRATOR, RESEARCHER, Platform
 from demo.samples import read_samples, sample_paths
 from demo.send import send
+from demo.servers.process import PortTakenError
 
 FOLDER = Path(os.environ.get("DEMO_FOLDER", ".demo"))
 # Everything must be accounted for after so many seconds, or the demo says what is missing.
@@ -160,10 +162,11 @@ def wait_for_end(platform: Platform) -> None:
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     progress = Progress(Console(stderr=bool(os.environ.get("DEMO_EXIT"))))
     try:
-        with Platform(FOLDER, progress.say) as platform:
+        with sole_demo(FOLDER), Platform(FOLDER, progress.say) as platform:
             sent, counts = account(platform, progress)
             summary = report(platform, sent, counts)
             if os.environ.get("DEMO_EXIT"):
@@ -175,7 +178,10 @@ def main() -> int:
             wait_for_end(platform)
     except KeyboardInterrupt:
         progress.say("Stopped.")
-        return 0
+        return 130 if os.environ.get("DEMO_EXIT") else 0
+    except PortTakenError as exc:
+        progress.say(f"The demo cannot start: {exc} (in {FOLDER}/state.json, where the demo keeps its ports).")
+        return 1
     except (ResearchPacsError, OSError) as exc:
         progress.say(f"The demo cannot go on: {exc}")
         return 1
@@ -189,6 +195,8 @@ def complete(sent: int, counts: Counts) -> bool:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # stopping is under way; a second Ctrl-C must not cut it short
     raise KeyboardInterrupt
 
 

@@ -125,17 +125,14 @@ class Platform:
             ),
         }
         with ThreadPoolExecutor(len(starts)) as pool:
-            futures = {name: pool.submit(start) for name, start in starts.items()}
-        failures = []
-        for name, future in futures.items():
-            if exc := future.exception():
-                failures.append(exc)
-                continue
-            server = future.result()
-            self._stack.callback(server.stop)
-            setattr(self, name, server)
-        if failures:
-            raise failures[0]
+            futures = {name: pool.submit(self._start_server, name, start) for name, start in starts.items()}
+        for future in futures.values():
+            future.result()
+
+    def _start_server(self, name: str, start: Callable[[], PostgreSQL | S3Server | OrthancServer]) -> None:
+        server = start()
+        self._stack.callback(server.stop)
+        setattr(self, name, server)
 
     def _make_database(self) -> None:
         with contextlib.suppress(psycopg2.errors.DuplicateDatabase):

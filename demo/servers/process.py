@@ -14,6 +14,10 @@ from pathlib import Path
 from common.errors import ConfigurationError
 
 
+class PortTakenError(ConfigurationError):
+    """Somebody else listens on a port."""
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback interface that is free now."""
     with socket.socket() as probe:
@@ -26,7 +30,7 @@ def require_free(port: int, name: str) -> None:
 
     Raises
     ------
-    ConfigurationError
+    PortTakenError
         Names the port and the remedy.
     """
     with socket.socket() as probe:
@@ -34,7 +38,7 @@ def require_free(port: int, name: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as exc:
-            raise ConfigurationError(
+            raise PortTakenError(
                 f"port {port} for {name} is taken: stop what listens there, or choose another port"
             ) from exc
 
