@@ -24,10 +24,15 @@ if [ ${#missing[@]} -gt 0 ]; then
     sudo=sudo
   fi
   say "Installing ${missing[*]} …"
-  # A freshly installed Orthanc must not start as a service on the machine's port 8042.
-  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+  # A freshly installed Orthanc must not start as a service of the machine (policy-rc.d is Debian's way to say so).
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap '$sudo rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+    $sudo chmod 755 "$policy"
+  fi
   $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
