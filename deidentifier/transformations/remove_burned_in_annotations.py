@@ -80,7 +80,7 @@ class RemoveBurnedInAnnotations(Transformation):
     @classmethod
     def check(cls, values: Values, report: Report) -> None:
         """Refuse ``Manual`` without boxes."""
-        if values["Type"] == "Manual" and not values["BoxCoordinates"] and values["BoxCoordinates"] is not INVALID:
+        if values["Type"] == "Manual" and "BoxCoordinates" not in values.node.entries:
             report.error(values.node, "Type: Manual needs BoxCoordinates")
 
     def describe(self) -> str:

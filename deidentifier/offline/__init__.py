@@ -1,0 +1,1 @@
+"""De-identifying files without servers: what ``python -m deidentifier run`` is made of."""

@@ -1,0 +1,246 @@
+"""Reading a rules file: its schema as data, and the checks that look across it.
+
+The keys of each transformation are declared by its class (:mod:`deidentifier.transformations`); what stands here is
+the frame around them. All problems of a file are reported at once, each at its line and column; what is legal but
+perhaps not meant becomes a warning. :func:`json_schema` is made of the same declarations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from common.errors import RulesError
+from common.query import Node as Query
+from common.query import parse as parse_query
+from common.yaml_file import Node, Report, parse_yaml
+from common.yaml_kinds import INVALID, Field, Kind, ListOf, OneOf, Record, Schema, Text, Values, did_you_mean
+from deidentifier.rules import ALL, Entry, Label, Rules, Scope
+from deidentifier.rules_warnings import add_warnings
+from deidentifier.transformations import TRANSFORMATIONS, Transformation
+from deidentifier.transformations.transcode import TRANSFER_SYNTAX
+
+NOT_YET = "not available yet"
+
+UNAVAILABLE: dict[str, str] = {
+    "OnLeak": NOT_YET,
+    "Profile": NOT_YET,
+    "Options": NOT_YET,
+    "KeepTags": NOT_YET,
+}
+"""Keys of the frame that are known and refused, with the reason. Take a row away to make a key available."""
+
+_NAMES = ListOf(Text(), single=True)
+
+LABEL = Record(
+    (
+        Field("Name", Text(), "Name of the label, as scopes use it.", mandatory=True),
+        Field(
+            "DICOMQueryFilter",
+            Text(parse_query, empty=True, expected="a query"),
+            "Query that the original has to match; absent or empty, every instance matches.",
+            default=parse_query(""),
+        ),
+    ),
+    expected="a label with its Name",
+    help="A name for the instances that a query matches.",
+)
+
+CATEGORY = Record(
+    (
+        Field("Name", Text(), "Name of the category, as scopes use it.", mandatory=True),
+        Field("Labels", _NAMES, "Labels that the category stands for.", mandatory=True),
+    ),
+    expected="a category with its Name and Labels",
+    help="A name for a set of labels.",
+)
+
+SCOPE = Record(
+    (
+        Field("Labels", _NAMES, "In scope is an instance with one of these labels; ALL is every instance.", default=()),
+        Field(
+            "ExceptLabels",
+            _NAMES,
+            "Out of scope is an instance with one of these labels, whatever else it has.",
+            default=(),
+            spellings=("NotLabels",),
+        ),
+        Field("Categories", _NAMES, "As Labels, by category.", default=()),
+        Field("ExceptCategories", _NAMES, "As ExceptLabels, by category.", default=(), spellings=("NotCategories",)),
+    ),
+    expected="a scope with Labels, ExceptLabels, Categories, ExceptCategories",
+    help="Whom something is for. An exclusion always wins.",
+)
+
+
+def _frame(name: str, kind: Kind, help: str, **more: Any) -> Field:
+    return Field(name, kind, help, unavailable=UNAVAILABLE.get(name, ""), **more)
+
+
+@cache
+def entry_kind() -> Record:
+    """Return the kind of an entry of ``Transformations``."""
+    transformations = [Field(cls.NAME, ListOf(cls.kind()), cls.summary(), default=()) for cls in TRANSFORMATIONS]
+    return Record(
+        (
+            Field("Scope", SCOPE, "Whom these transformations are for.", mandatory=True),
+            _frame("Profile", OneOf(("Basic",)), "The DICOM confidentiality profile of PS3.15 Annex E."),
+            _frame("Options", ListOf(Text()), "Options of the profile.", default=()),
+            _frame("KeepTags", ListOf(Text()), "Elements that the profile leaves alone.", default=()),
+            *transformations,
+            Field("Transcode", TRANSFER_SYNTAX, "Transfer syntax UID that the result is sent on in."),
+        ),
+        expected="an entry with its Scope",
+        help="What is done to the instances in a scope.",
+    )
+
+
+@cache
+def file_kind() -> Record:
+    """Return the kind of the whole file."""
+    return Record(
+        (
+            Field("Labels", ListOf(LABEL), "Names for instances, by query; may be empty.", mandatory=True),
+            Field("Categories", ListOf(CATEGORY), "Names for sets of labels.", default=()),
+            Field(
+                "ScopeToForward",
+                SCOPE,
+                "Who is de-identified and sent on; all others are discarded.",
+                mandatory=True,
+            ),
+            _frame(
+                "OnLeak",
+                OneOf(("Quarantine", "Redact", "Report")),
+                "What follows when an identifying value of the original is found in the result.",
+                default="Report",
+            ),
+            Field("Transformations", ListOf(entry_kind()), "What is done, to whom; may be empty.", mandatory=True),
+        ),
+        expected="Labels, ScopeToForward and Transformations",
+        help="What the de-identifier does with each incoming DICOM instance.",
+    )
+
+
+def json_schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a rules file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Rules file of Research PACS",
+        **file_kind().schema(),
+    }
+
+
+def load_rules(data: bytes | str, file: str = "rules") -> Rules:
+    """Read a rules file.
+
+    Parameters
+    ----------
+    data
+        The file.
+    file
+        Its name in messages.
+
+    Returns
+    -------
+    Rules
+        With the warnings there are.
+
+    Raises
+    ------
+    RulesError
+        Holds every problem of the file, in file order.
+    """
+    report = Report(file)
+    raw = data.encode() if isinstance(data, str) else data
+    root = parse_yaml(raw, report)
+    if root is None and not report.problems:
+        report.error(Node(1, 1), "the file is empty")
+    values = file_kind().read(root, report) if root is not None else INVALID
+    rules = _build(values, hashlib.sha256(raw).hexdigest(), report) if isinstance(values, Values) else None
+    if rules is None or report.errors:
+        raise RulesError(report.errors)
+    return replace(rules, warnings=tuple(report.warnings))
+
+
+def _build(values: Values, sha256: str, report: Report) -> Rules:
+    """Make the rules of what was read, resolving names; goes on past errors to find them all."""
+    names = _Names(values, report)
+    entries = []
+    for value in values["Transformations"]:
+        scope = names.scope(value["Scope"])
+        found = tuple(transformations_of(value))
+        transcode = value["Transcode"] if value["Transcode"] is not INVALID else None
+        entries.append(Entry(scope, found, transcode, value.node.line))
+    rules = Rules(
+        labels=tuple(names.labels.values()),
+        scope_to_forward=names.scope(values["ScopeToForward"]),
+        entries=tuple(entries),
+        on_leak=values["OnLeak"] or "Report",
+        sha256=sha256,
+    )
+    add_warnings(rules, values, names.used, report)
+    return rules
+
+
+def transformations_of(entry: Values) -> Iterator[Transformation]:
+    """Yield the transformations of an entry that were read, by type, in file order."""
+    for cls in TRANSFORMATIONS:
+        yield from entry[cls.NAME] or ()
+
+
+class _Names:
+    """The labels and categories of a file, and which of them scopes use."""
+
+    def __init__(self, values: Values, report: Report) -> None:
+        self.report = report
+        self.used: set[str] = set()
+        self.labels: dict[str, Label] = {}
+        self.categories: dict[str, frozenset[str]] = {}
+        for value in values["Labels"]:
+            self._add_label(value)
+        for value in values["Categories"] or ():
+            self._add_category(value)
+
+    def _add_label(self, value: Values) -> None:
+        name, query = value["Name"], value["DICOMQueryFilter"]
+        if name == ALL:
+            self.report.error(value.at("Name"), f"{ALL} is the label of every instance, it needs no definition")
+        elif name in self.labels:
+            self.report.error(value.at("Name"), f"the label {name} is defined a second time")
+        else:
+            text = getattr(value.node.entries.get("DICOMQueryFilter", (None, None))[1], "text", "")
+            known: Query = query if query is not INVALID else parse_query("")
+            self.labels[name] = Label(name, text, known)
+
+    def _add_category(self, value: Values) -> None:
+        if value["Name"] in self.categories:
+            self.report.error(value.at("Name"), f"the category {value['Name']} is defined a second time")
+        self.categories[value["Name"]] = self._labels(value, "Labels")
+
+    def scope(self, value: Values) -> Scope:
+        """Return a scope with its categories as their labels."""
+        included = self._labels(value, "Labels") | self._members(value, "Categories")
+        excluded = self._labels(value, "ExceptLabels") | self._members(value, "ExceptCategories")
+        self.used |= included | excluded
+        if not included:
+            self.report.warn(value.node, "this scope names no Labels and no Categories, so it matches nothing")
+        return Scope(included, excluded)
+
+    def _labels(self, value: Values, key: str) -> frozenset[str]:
+        known = [ALL, *self.labels]
+        return frozenset(self._known(value, key, known, "label"))
+
+    def _members(self, value: Values, key: str) -> frozenset[str]:
+        names = self._known(value, key, list(self.categories), "category")
+        return frozenset().union(*(self.categories[name] for name in names))
+
+    def _known(self, value: Values, key: str, known: list[str], what: str) -> Iterator[str]:
+        for node in value.items_at(key):
+            name = getattr(node, "text", None)
+            if name in known:
+                yield name
+            elif name:
+                self.report.error(node, f"{name}: there is no such {what}{did_you_mean(name, known)}")

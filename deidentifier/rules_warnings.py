@@ -1,0 +1,84 @@
+"""Checks across the rules of a file: those that contradict each other, and those that are perhaps not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from pydicom._dicom_dict import DicomDictionary
+
+from common.tag_patterns import TagPattern
+from common.yaml_file import Node, Report
+from common.yaml_kinds import Values
+from deidentifier.rules import Rules
+from deidentifier.transformations.shift_date_time import SECONDS_PER_DAY, ShiftDateTime
+
+
+def add_warnings(rules: Rules, values: Values, used_labels: set[str], report: Report) -> None:
+    """Report contradictions as errors and what is perhaps not meant as warnings."""
+    for value in values["Labels"]:
+        if value["Name"] not in used_labels and value["Name"] in {label.name for label in rules.labels}:
+            report.warn(value.at("Name"), f"nothing uses the label {value['Name']}")
+    report.warn(
+        Node(1, 1),
+        "no confidentiality profile is in force: what these rules do not name is sent on as it came",
+    )
+    shifts = [each for entry in rules.entries for each in entry.transformations if isinstance(each, ShiftDateTime)]
+    _check_offsets(shifts, report)
+    for shift in shifts:
+        _warn_of_days_that_stay(shift, report)
+
+
+def _check_offsets(shifts: list[ShiftDateTime], report: Report) -> None:
+    """Under PreserveIntervals all rules of a scope share one offset, so they must agree on its limit."""
+    first: dict[str | None, ShiftDateTime] = {}
+    for shift in shifts:
+        if not shift.preserve_intervals:
+            continue
+        other = first.setdefault(shift.reuse_mapping, shift)
+        if other.shift_by != shift.shift_by:
+            report.error(
+                shift.place,
+                f"ShiftBy is {shift.shift_by} here and {other.shift_by} on line {other.line}: rules with "
+                f"PreserveIntervals and ReuseMapping: {shift.reuse_mapping} share one offset",
+            )
+
+
+def _warn_of_days_that_stay(shift: ShiftDateTime, report: Report) -> None:
+    """Warn where a time moves by seconds within the day, so that the date stands as it was."""
+    if shift.preserve_intervals or shift.shift_by >= SECONDS_PER_DAY:
+        return
+    matched = sorted({vr for pattern in shift.tag_patterns for vr in ("DT", "TM") if _can_match(pattern, vr)})
+    if matched:
+        report.warn(
+            shift.place,
+            f"{' and '.join(matched)} move by at most {shift.shift_by} seconds, so dates in DT hardly change: set "
+            f"PreserveIntervals, or ShiftBy to {SECONDS_PER_DAY} or more for them",
+        )
+
+
+@dataclass
+class _Head:
+    """An element as patterns see it."""
+
+    tag: int
+    vr: str
+    keyword: str
+    creator: str = ""
+
+
+@cache
+def _heads(vr: str) -> tuple[_Head, ...]:
+    """Return an element for each of the standard's tags of a VR, and a private one."""
+    return (_Head(0x00091001, vr, ""), *_standard_heads(vr))
+
+
+def _standard_heads(vr: str) -> Iterator[_Head]:
+    for tag, entry in DicomDictionary.items():
+        if vr in entry[0].split(" or "):
+            yield _Head(tag, vr, entry[4])
+
+
+def _can_match(pattern: TagPattern, vr: str) -> bool:
+    return any(pattern.parts[-1](head) for head in _heads(vr))
