@@ -46,6 +46,13 @@ class ConsoleSettings(DeidentifierSettings):
         default=8,
     )
 
+    quarantine_alarm_days: int = option(
+        "RPACS_QUARANTINE_ALARM_DAYS",
+        "Days after which an original that waits for a person's decision raises an alarm.",
+        parse=integer(1, 3650),
+        default=7,
+    )
+
     @property
     def secure_cookies(self) -> bool:
         """Whether browsers see the console by TLS."""

@@ -1,0 +1,187 @@
+"""The console's pages."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from common.database import Database
+from common.errors import NotFoundError
+from common.orthanc import Orthanc
+from common.tasks import TaskQueue
+from common.web import safe_cell
+from deidentifier.console.activity import LAST_HOUR, LAST_WEEK, Slot, Span, draw_bars, read_activity, read_feeds
+from deidentifier.console.comparison import Row, compare
+from deidentifier.console.gate import administrators_only, may_decide, note
+from deidentifier.console.settings import ConsoleSettings
+
+blueprint = Blueprint("views", __name__)
+PAGE = 100
+STATES = ("queued", "running", "done", "discarded", "quarantined", "failed")
+_MAX_EXPORT = 100_000
+_SHOWN = ("id", "subject", "state", "error_code", "attempts", "asked_at", "finished_at")
+
+
+@dataclass(frozen=True)
+class Console:
+    """What the pages need in one process."""
+
+    settings: ConsoleSettings
+    database: Database
+    queue: TaskQueue
+    source: Orthanc
+    destination: Orthanc
+
+
+def console() -> Console:
+    """Return the console of the application that handles this request."""
+    return cast(Console, current_app.extensions["console"])
+
+
+@blueprint.app_context_processor
+def _functions() -> dict[str, Any]:
+    return {"may_decide": may_decide, "states": STATES}
+
+
+@blueprint.get("/healthcheck")
+def healthcheck() -> ResponseReturnValue:
+    """Say that the console runs and reaches PostgreSQL."""
+    console().queue.counts()
+    return jsonify(status="ok")
+
+
+@blueprint.get("/")
+def show_overview() -> ResponseReturnValue:
+    """Show what is where, what waits for a person, and the plots."""
+    span = LAST_WEEK if request.args.get("span") == "week" else LAST_HOUR
+    slots = read_activity(console().database, span)
+    return render_template(
+        "overview.html",
+        counts=[row for row in console().queue.counts() if row["kind"] == "deidentify"],
+        feeds=read_feeds(console().database),
+        alarm_days=console().settings.quarantine_alarm_days,
+        span=span,
+        slots=slots,
+        plots=[
+            ("Instances finished", _plot(slots, span, [slot.finished for slot in slots])),
+            ("Instances waiting", _plot(slots, span, [slot.waiting for slot in slots])),
+            ("Megabytes finished", _plot(slots, span, [slot.bytes // 1_000_000 for slot in slots])),
+        ],
+    )
+
+
+def _plot(slots: list[Slot], span: Span, values: list[int]) -> dict[str, Any]:
+    labels = [slot.start.strftime(span.form) for slot in slots]
+    return {"bars": draw_bars(values, labels), "top": max([0, *values]), "first": labels[0], "last": labels[-1]}
+
+
+@blueprint.get("/activity.<form>")
+def export_activity(form: str) -> ResponseReturnValue:
+    """Give the numbers behind the plots as JSON or CSV."""
+    span = LAST_WEEK if request.args.get("span") == "week" else LAST_HOUR
+    rows = [asdict(slot) | {"start": slot.start.isoformat()} for slot in read_activity(console().database, span)]
+    return _table(rows, form, "activity")
+
+
+@blueprint.get("/tasks")
+def show_tasks() -> ResponseReturnValue:
+    """List tasks, filtered by the address's arguments."""
+    rows = console().queue.list_tasks(**_filters(), after=request.args.get("after", 0, int), limit=PAGE + 1)
+    following = None
+    if len(rows) > PAGE:
+        rows = rows[:PAGE]
+        following = url_for("views.show_tasks", **{**request.args.to_dict(flat=False), "after": rows[-1]["id"]})
+    return render_template("tasks.html", rows=rows, following=following, filters=request.args)
+
+
+@blueprint.get("/tasks.<form>")
+def export_tasks(form: str) -> ResponseReturnValue:
+    """Give the same list as JSON or CSV."""
+    rows = console().queue.list_tasks(**_filters(), limit=_MAX_EXPORT)
+    return _table([{name: row[name] for name in _SHOWN} for row in rows], form, "tasks")
+
+
+@blueprint.get("/tasks/<int:task>")
+def show_task(task: int) -> ResponseReturnValue:
+    """Show one task: how it went, why it stopped, what can be done."""
+    return render_template("task.html", row=_find(task), alarm_days=console().settings.quarantine_alarm_days)
+
+
+@blueprint.get("/tasks/<int:task>/elements")
+@administrators_only
+def show_elements(task: int) -> ResponseReturnValue:
+    """Show the original beside the result, element by element."""
+    row = _find(task)
+    rows = compare(console().source.download(row["subject"]), _result(row))
+    changed = [line for line in rows if line.change != "same"]
+    everything = request.args.get("all") == "yes"
+    return render_template("elements.html", row=row, lines=rows if everything else changed, count=_count(rows))
+
+
+def _count(rows: list[Row]) -> dict[str, int]:
+    kinds = ("same", "changed", "removed", "added")
+    return {kind: sum(row.change == kind for row in rows) for kind in kinds}
+
+
+@blueprint.post("/tasks/<int:task>/retry")
+@administrators_only
+def retry(task: int) -> ResponseReturnValue:
+    """Work on the task again, with the rules that are in force then."""
+    row = _find(task)
+    note("retry", task=task, state=row["state"])
+    console().queue.retry([task])
+    return redirect(url_for("views.show_task", task=task), 303)
+
+
+@blueprint.post("/tasks/<int:task>/discard")
+@administrators_only
+def discard(task: int) -> ResponseReturnValue:
+    """Give the task up: nothing is sent on."""
+    row = _find(task)
+    note("discard", task=task, state=row["state"])
+    console().queue.discard([task])
+    return redirect(url_for("views.show_task", task=task), 303)
+
+
+def _find(task: int) -> dict[str, Any]:
+    rows = console().queue.list_tasks(ids=[task], kinds=["deidentify"], limit=1)
+    if not rows:
+        raise NotFoundError
+    return rows[0]
+
+
+def _result(row: dict[str, Any]) -> bytes | None:
+    """Return what was sent on, where something was."""
+    if row["state"] != "done" or not row["result"]:
+        return None
+    return console().destination.download(row["result"])
+
+
+def _filters() -> dict[str, Any]:
+    asked = request.args
+    states = [state for state in asked.getlist("state") if state in STATES]
+    codes = [code for code in asked.getlist("code") if code]
+    return {
+        "kinds": ["deidentify"],
+        "states": states or None,
+        "codes": codes or None,
+        "older": asked.get("older", 0, int),
+    }
+
+
+def _table(rows: list[dict[str, Any]], form: str, name: str) -> ResponseReturnValue:
+    if form == "json":
+        return jsonify(rows)
+    if form != "csv":
+        abort(404)
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(rows[0] if rows else [])
+    writer.writerows([safe_cell(value) for value in row.values()] for row in rows)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(stream.getvalue(), mimetype="text/csv", headers=headers)

@@ -1,0 +1,179 @@
+"""The ingest side's console: who may in, what it shows, what it decides, and that all of it is audited."""
+
+import re
+from io import BytesIO
+
+import pydicom
+import pytest
+import requests
+from pydicom.data import get_testdata_file
+
+from common.audit import verify
+from common.auth.accounts import Accounts
+from common.tasks import Asked, Result, TaskQueue
+from deidentifier.commands.migrate import migrate_ingest
+from deidentifier.console.app import create_app
+from deidentifier.console.comparison import compare
+from deidentifier.console.settings import ConsoleSettings
+
+PASSWORD = "correct horse battery"
+AUDIT_KEY = "a" * 32
+
+
+@pytest.fixture
+def console(database, source_orthanc, research_orthanc, tmp_path):
+    """Give the console's application on a migrated database, with an administrator and a viewer."""
+    migrate_ingest(database.owner, "rpacs_deidentifier", "rpacs_reidentify")
+    accounts = Accounts(tmp_path / "accounts.yaml")
+    accounts.add("alice", PASSWORD, ["admin"])
+    accounts.add("victor", PASSWORD, ["viewers"])
+    environ = database.environ("rpacs_deidentifier")
+    settings = ConsoleSettings(
+        database_host=environ["RPACS_POSTGRESQL_HOSTNAME"],
+        database_port=int(environ["RPACS_POSTGRESQL_PORT"]),
+        database_user="rpacs_deidentifier",
+        database_password="rpacs_deidentifier",
+        database_name=database.name,
+        source_url=source_orthanc.url,
+        source_username=source_orthanc.username,
+        source_password=source_orthanc.password,
+        destination_url=research_orthanc.url,
+        destination_username=research_orthanc.username,
+        destination_password=research_orthanc.password,
+        public_url="http://127.0.0.1",
+        accounts_file=str(tmp_path / "accounts.yaml"),
+        secret_key="s" * 32,
+        audit_key=AUDIT_KEY,
+    )
+    app = create_app(settings)
+    yield app
+    app.extensions["gate"].audit.close()
+    app.extensions["console"].database.close()
+
+
+def log_in(console, name):
+    client = console.test_client()
+    post(client, "/login", name=name, password=PASSWORD)
+    return client
+
+
+def post(client, path, **fields):
+    token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/login").text)[1]
+    return client.post(path, data={"csrf_token": token, **fields})
+
+
+@pytest.fixture
+def quarantined(console, source_orthanc):
+    """Give the ID of a quarantined task whose original is in the source Orthanc."""
+    with open(get_testdata_file("CT_small.dcm"), "rb") as file:
+        answer = requests.post(f"{source_orthanc.url}/instances", data=file, auth=source_orthanc.auth, timeout=10)
+    queue: TaskQueue = console.extensions["console"].queue
+    with queue.database.transaction() as cursor:
+        queue.enqueue(cursor, "deidentify", [Asked(answer.json()["ID"], 1, 1)])
+    [task] = queue.claim("deidentify", "test", 1)
+    stopped = Result(task, "quarantined", error_code="Quarantine", error="burned-in text is suspected")
+    with queue.database.transaction() as cursor:
+        queue.finish(cursor, "test", [stopped])
+    return task.id
+
+
+PAGES = ["/", "/tasks", "/tasks.csv", "/tasks.json", "/activity.csv", "/activity.json?span=week"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/tasks/1", "/tasks/1/elements"])
+def test_nothing_without_a_login(console, path):
+    answer = console.test_client().get(path)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login?next=")
+
+
+def test_a_wrong_password_is_refused(console):
+    client = console.test_client()
+    answer = post(client, "/login", name="alice", password="wrong wrong wrong")
+    assert answer.status_code == 401
+    assert client.get("/").status_code == 302
+
+
+def test_a_form_without_token_is_refused(console):
+    answer = console.test_client().post("/login", data={"name": "alice", "password": PASSWORD})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_answer(console, quarantined, path):
+    assert log_in(console, "victor").get(path).status_code == 200
+
+
+def test_what_waits_is_shown_with_its_reason(console, quarantined):
+    client = log_in(console, "victor")
+    assert "burned-in text is suspected" in client.get(f"/tasks/{quarantined}").text
+    assert f"/tasks/{quarantined}" in client.get("/tasks?state=quarantined").text
+    assert f"/tasks/{quarantined}" not in client.get("/tasks?state=done").text
+    [row] = client.get("/tasks.json?state=quarantined&code=Quarantine").json
+    assert row["id"] == quarantined
+
+
+def test_only_administrators_see_originals_and_decide(console, quarantined):
+    viewer = log_in(console, "victor")
+    assert viewer.get(f"/tasks/{quarantined}/elements").status_code == 403
+    assert post(viewer, f"/tasks/{quarantined}/retry").status_code == 403
+    assert post(viewer, f"/tasks/{quarantined}/discard").status_code == 403
+    administrator = log_in(console, "alice")
+    assert "CompressedSamples^CT1" in administrator.get(f"/tasks/{quarantined}/elements").text
+    assert post(administrator, f"/tasks/{quarantined}/retry").status_code == 303
+    assert administrator.get("/tasks.json?state=queued").json[0]["id"] == quarantined
+
+
+def test_discarding(console, quarantined):
+    client = log_in(console, "alice")
+    assert post(client, f"/tasks/{quarantined}/discard").status_code == 303
+    assert client.get("/tasks.json?state=discarded").json[0]["id"] == quarantined
+
+
+def test_an_unknown_task_is_not_found(console):
+    assert log_in(console, "alice").get("/tasks/123456").status_code == 404
+
+
+def test_an_account_that_lost_its_group_has_to_log_in_again(console, tmp_path):
+    client = log_in(console, "alice")
+    Accounts(tmp_path / "accounts.yaml").set_groups("alice", ["viewers"])
+    assert client.get("/").status_code == 401
+    assert client.get("/").status_code == 302
+
+
+def test_everything_is_audited(console, quarantined, database):
+    client = log_in(console, "alice")
+    client.get(f"/tasks/{quarantined}/elements")
+    post(client, f"/tasks/{quarantined}/discard")
+    console.extensions["gate"].audit.close()
+    with database.owner.transaction() as cursor:
+        cursor.execute("SELECT entry ->> 'user', entry ->> 'phase', action FROM ingest.audit ORDER BY seq")
+        rows = cursor.fetchall()
+    assert ("alice", "login", "login.log_in") in rows
+    assert ("alice", "begin", "views.show_elements") in rows
+    assert ("alice", "decision", "views.discard") in rows
+    assert verify(database.owner, "ingest", AUDIT_KEY).problems == ()
+    with database.owner.transaction() as cursor:
+        cursor.execute("SELECT string_agg(entry::text, '') FROM ingest.audit")
+        assert "CompressedSamples" not in cursor.fetchone()[0]
+
+
+def test_pages_have_a_strict_policy(console):
+    policy = console.test_client().get("/login").headers["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+def test_comparison_lines_up_nested_elements():
+    with open(get_testdata_file("CT_small.dcm"), "rb") as file:
+        before = file.read()
+    dataset = pydicom.dcmread(BytesIO(before))
+    dataset.PatientName = "Another"
+    del dataset.PatientID
+    dataset.PatientComments = "new"
+    stream = BytesIO()
+    dataset.save_as(stream)
+    changes = {row.path: row.change for row in compare(before, stream.getvalue())}
+    assert (changes["00100010"], changes["00100020"], changes["00104000"]) == ("changed", "removed", "added")
+    assert changes["00280010"] == "same"
+    assert changes["00101002[0].00100020"] == "same"
