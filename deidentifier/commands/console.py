@@ -26,7 +26,7 @@ class _Server(BaseApplication):
         self.cfg.set("threads", 8)
         self.cfg.set("worker_tmp_dir", "/dev/shm")  # noqa: S108 - heartbeats need no disk (gunicorn's advice)
 
-    def load(self) -> Flask:
+    def load(self) -> Flask:  # type: ignore[override]  # any WSGI callable; the stub knows fewer
         return create_app(self._settings)
 
 

@@ -51,7 +51,10 @@ def read_activity(database: Database, span: Span) -> list[Slot]:
         finished = cursor.fetchall()
         cursor.execute(_SQL["backlog"], parameters)
         waiting = dict(cursor.fetchall())
-    return [Slot(*row, waiting=waiting.get(row[0], 0)) for row in finished]
+    return [
+        Slot(start, done, discarded, stopped, size, waiting.get(start, 0))
+        for start, done, discarded, stopped, size in finished
+    ]
 
 
 def read_feeds(database: Database) -> list[dict[str, Any]]:
