@@ -233,6 +233,12 @@ class TaskSettings(CommonSettings):
         parse=integer(0, 36500),
         default=30,
     )
+    reconcile_seconds: int = option(
+        "RPACS_RECONCILE_SECONDS",
+        "Seconds between two comparisons of an Orthanc with what is known of it, beside its change feed.",
+        parse=integer(1, 86400),
+        default=300,
+    )
     metrics_port: int = option(
         "RPACS_METRICS_PORT", "Port of Prometheus metrics; 0 for none.", parse=integer(0, 65535), default=0
     )

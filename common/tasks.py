@@ -262,10 +262,10 @@ class TaskQueue:
             cursor.execute(self._sql["discard"], {"ids": [*ids]})
             return cursor.rowcount
 
-    def prune(self, days: int, keep: Sequence[str] = ()) -> int:
-        """Shrink old finished tasks into daily counts, but those whose subject is in ``keep``; returns how many."""
+    def prune(self, kind: str, age: float) -> int:
+        """Shrink tasks that are done or discarded for ``age`` seconds into daily counts; returns how many."""
         with self.database.transaction() as cursor:
-            cursor.execute(self._sql["prune"], {"days": days, "keep": [*keep]})
+            cursor.execute(self._sql["prune"], {"kind": kind, "age": age})
             return int((cursor.fetchone() or (0,))[0])
 
     def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -21,11 +21,12 @@ WHERE (coalesce(old.feed, 0), coalesce(old.seq, -1)) < (coalesce(excluded.feed, 
 RETURNING id
 
 -- name: enqueue_found
--- Found by reconciliation: what waits, runs or awaits a person is left alone.
+-- Found by reconciliation: what waits, runs or awaits a person is left alone. The outcome stays, in case that the
+-- subject was deleted since it was found.
 INSERT INTO {schema}.tasks AS old (kind, subject)
 SELECT %(kind)s, subject FROM unnest(%(subjects)s::text[]) AS asked (subject)
 ON CONFLICT (kind, subject) DO UPDATE SET
-  state = 'queued', attempts = 0, delays = 0, losses = 0, outcome = NULL, error_code = NULL, error = NULL,
+  state = 'queued', attempts = 0, delays = 0, losses = 0, error_code = NULL, error = NULL,
   finished_at = NULL, available_at = now(), asked_at = now()
 WHERE %(repeat)s AND old.state IN ('done', 'discarded') AND old.finished_at < now() - make_interval(secs => 5)
 RETURNING id
@@ -96,14 +97,15 @@ WHERE task.id = given.id AND task.state = 'running' AND task.worker = %(worker)s
 RETURNING task.id
 
 -- name: finish
--- "again": somebody asked while it ran; whatever came out, it is worked on once more.
+-- "again": somebody asked while it ran; whatever came out, it is worked on once more. The outcome stays until the subject
+-- is known to have changed: who finds it gone knows that it was settled.
 UPDATE {schema}.tasks AS task
 SET state = CASE WHEN task.again THEN 'queued' ELSE given.state END,
     again = false, worker = NULL, lease_until = NULL,
     attempts = CASE WHEN task.again THEN 0 ELSE given.attempts END,
     delays = given.delays,
     losses = CASE WHEN given.state = 'queued' THEN task.losses ELSE 0 END,
-    outcome = CASE WHEN task.again THEN NULL ELSE task.outcome END,
+    outcome = CASE WHEN given.state = 'queued' AND given.error_code IS NULL THEN NULL ELSE task.outcome END,
     available_at = CASE WHEN task.again THEN now() ELSE now() + make_interval(secs => given.delay) END,
     finished_at = CASE WHEN task.again OR given.state = 'queued' THEN NULL ELSE now() END,
     error_code = given.error_code, error = given.error,
@@ -167,8 +169,7 @@ RETURNING id
 WITH gone AS (
   DELETE FROM {schema}.tasks WHERE id IN (
     SELECT id FROM {schema}.tasks
-    WHERE state IN ('done', 'discarded') AND finished_at < now() - make_interval(days => %(days)s)
-      AND NOT subject = ANY(%(keep)s)
+    WHERE kind = %(kind)s AND state IN ('done', 'discarded') AND finished_at < now() - make_interval(secs => %(age)s)
     LIMIT 5000)
   RETURNING kind, subject, state, error_code, bytes, finished_at, result
 ), remembered AS (

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.errors import SettingsError
 from common.settings import (
     CommonSettings,
+    TaskSettings,
     base_url,
     choice,
     integer,
@@ -40,13 +41,23 @@ def random_key(value: str) -> str:
 
 
 @settings
-class WebsiteSettings(CommonSettings):
-    """What the portal is told."""
+class OrthancSettings(CommonSettings):
+    """How to reach the research Orthanc."""
 
-    # The research Orthanc
     orthanc_url: str = option("RPACS_ORTHANC_HOSTNAME", "Base URL of the research Orthanc.", parse=base_url)
     orthanc_username: str = option("RPACS_ORTHANC_USERNAME", "User of the research Orthanc.")
     orthanc_password: str = option("RPACS_ORTHANC_PASSWORD", "Password of that user.", secret=True)
+
+
+@settings
+class WorkerSettings(OrthancSettings, TaskSettings):
+    """What the workers of the research side are told."""
+
+
+@settings
+class WebsiteSettings(OrthancSettings):
+    """What the portal is told."""
+
     orthanc_public_url: str = option(
         "RPACS_ORTHANC_PUBLIC_URL",
         "A separate host name under which the portal serves /orthanc/ and nothing else.",

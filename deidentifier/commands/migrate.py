@@ -21,13 +21,13 @@ class MigrationSettings(CommonSettings):
     """What migrating the ingest side takes: the passwords that its roles get."""
 
     deidentifier_password: str = option(
-        "RPACS_DEIDENTIFIER_DB_PASSWORD",
+        "RPACS_DEIDENTIFIER_POSTGRESQL_PASSWORD",
         "migrate gives this password to the role rpacs_deidentifier; without it, the role stays as it is.",
         default="",
         secret=True,
     )
     reidentify_password: str = option(
-        "RPACS_REIDENTIFY_DB_PASSWORD",
+        "RPACS_REIDENTIFY_POSTGRESQL_PASSWORD",
         "migrate gives this password to the role rpacs_reidentify; without it, nobody logs in as that role.",
         default="",
         secret=True,

@@ -21,7 +21,7 @@ class MigrationSettings(CommonSettings):
     """What migrating the research side takes: the password that its role gets."""
 
     website_password: str = option(
-        "RPACS_WEBSITE_DB_PASSWORD",
+        "RPACS_WEBSITE_POSTGRESQL_PASSWORD",
         "migrate gives this password to the role rpacs_website; without it, the role stays as it is.",
         default="",
         secret=True,

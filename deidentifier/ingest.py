@@ -1,0 +1,70 @@
+"""What the processes of the ingest side are made of, from their settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+
+from common.change_feed import ChangeFeed, follow
+from common.database import Database
+from common.metrics import Check
+from common.orthanc import Orthanc
+from common.service import repeat, start_thread
+from common.tasks import TaskQueue
+from deidentifier.reconcile import SourceReconciler
+from deidentifier.settings import DeidentifierSettings
+from deidentifier.worker import KIND
+
+SCHEMA = "ingest"
+_HOUR = 3600.0
+
+
+@dataclass
+class Ingest:
+    """The peers of the ingest side."""
+
+    settings: DeidentifierSettings
+    database: Database
+    queue: TaskQueue
+    source: Orthanc
+    destination: Orthanc
+
+    @classmethod
+    def from_settings(cls, settings: DeidentifierSettings, application: str, connections: int = 8) -> Ingest:
+        """Make clients of all peers; nothing is connected yet."""
+        database = Database.from_settings(settings, application=application, max_connections=connections)
+        queue = TaskQueue(
+            database,
+            SCHEMA,
+            lease_seconds=settings.task_lease_seconds,
+            max_attempts=settings.task_max_attempts,
+        )
+        source = Orthanc(settings.source_url, settings.source_username, settings.source_password)
+        destination = Orthanc(settings.destination_url, settings.destination_username, settings.destination_password)
+        return cls(settings, database, queue, source, destination)
+
+    def checks(self) -> dict[str, Check]:
+        """Return what readiness looks at."""
+        return {
+            "database": self.queue.counts,
+            "source Orthanc": self.source.system,
+            "research Orthanc": self.destination.system,
+        }
+
+    def follow(self, stop: Event) -> None:
+        """Start the threads that fill the queue and keep it in order."""
+        settings = self.settings
+        # A follower that hangs would hold the lock that others wait for.
+        reader = Orthanc(settings.source_url, settings.source_username, settings.source_password, timeout=(5, 15))
+        feed = ChangeFeed(reader, self.queue, kind=KIND, name="source")
+        reconciler = SourceReconciler(self.source, self.queue, preserve=settings.preserve_original_files)
+        start_thread("follow", follow, feed, stop)
+        start_thread("reconcile", repeat, "reconcile", reconciler.step, stop, float(settings.reconcile_seconds))
+        start_thread("reap", repeat, "reap", self.queue.reap, stop, max(1.0, settings.task_lease_seconds / 4))
+        start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
+
+    def _prune(self) -> None:
+        # A row lives as long as its original; preserved originals live on.
+        if not self.settings.preserve_original_files:
+            while self.queue.prune(KIND, self.settings.task_retention_days * 86400):
+                continue

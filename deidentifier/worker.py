@@ -1,0 +1,158 @@
+"""From an original in the source Orthanc to its result in the research Orthanc.
+
+The order of one instance: download, de-identify, upload, compare the MD5 that the research Orthanc stored, write down
+what was decided, delete the original if it is still the one that was worked on, finish. A worker may die between any
+two of them: whoever takes the task again makes the same bytes, and finds what is done already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from common.errors import NotFoundError, OrthancUnavailableError
+from common.metrics import timed
+from common.orthanc import Orthanc, UploadAnswer
+from common.tasks import Result, Task
+from common.worker import Batch
+
+logger = logging.getLogger(__name__)
+
+KIND = "deidentify"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the rules make of an instance; ``data`` is None where they discard it."""
+
+    data: bytes | None
+    detail: Mapping[str, Any]
+    rules_sha256: str
+
+
+Deidentify = Callable[[bytes], Made]
+"""Applies the rules in force; raises errors of ours."""
+
+
+class Rules(Protocol):
+    """The rules in force."""
+
+    def current(self) -> Deidentify:
+        """Return what the latest good rules do."""
+
+
+def md5(data: bytes) -> str:
+    """Return the checksum that Orthanc keeps of a file; it guards against mix-ups, not against attackers."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+class InstanceWorker:
+    """Works on the instances of the source Orthanc.
+
+    Parameters
+    ----------
+    preserve
+        See ``RPACS_PRESERVE_ORIGINAL_FILES``.
+    """
+
+    kind = KIND
+    batch = 4
+
+    def __init__(self, source: Orthanc, destination: Orthanc, rules: Rules, *, preserve: bool = False) -> None:
+        self._source, self._destination, self._rules, self._preserve = source, destination, rules, preserve
+
+    def work(self, batch: Batch) -> list[Result]:
+        """De-identify and deliver each instance, then delete the originals of those that are settled."""
+        deidentify = self._rules.current()
+        results = list(batch.each(lambda task: self._settle(task, deidentify)))
+        settled = [result for result in results if result.state in {"done", "discarded"} and result.source_md5]
+        if self._preserve or not settled:
+            return results
+        held = batch.queue.decide(batch.worker, settled)
+        return [self._finish(batch, result) if result.task.id in held else result for result in results]
+
+    def _finish(self, batch: Batch, result: Result) -> Result:
+        return batch.attempt(result.task, lambda task: self._delete_original(result))[0]
+
+    def _settle(self, task: Task, deidentify: Deidentify) -> Result:
+        """Take one instance to the research Orthanc, or find that it does not belong there."""
+        try:
+            with timed(KIND, "download"):
+                data = self._source.download(task.subject)
+        except NotFoundError:
+            return _original_gone(task)
+        with timed(KIND, "deidentify"):
+            made = deidentify(data)
+        result = Result(
+            task,
+            "discarded",
+            source_md5=md5(data),
+            rules_sha256=made.rules_sha256,
+            detail=made.detail,
+            bytes=len(data),
+        )
+        if made.data is None:
+            return result
+        with timed(KIND, "upload"):
+            answer = deliver(self._destination, made.data)
+        self._replace_earlier(task, answer.id)
+        return dataclasses.replace(result, state="done", result=answer.id)
+
+    def _replace_earlier(self, task: Task, result_id: str) -> None:
+        """Delete what other rules once made of this original, where it got another identity then."""
+        if task.result is None:
+            return
+        if task.result != result_id:
+            try:
+                self._destination.delete_instance(task.result)
+            except NotFoundError:
+                return
+        logger.info("an earlier result was replaced", extra={"task": task.id})
+
+    def _delete_original(self, result: Result) -> Result:
+        """Delete the original if it is the one that was worked on; if it was replaced meanwhile, begin anew."""
+        with timed(KIND, "delete"):
+            try:
+                if self._source.instance_md5(result.task.subject) != result.source_md5:
+                    return Result(result.task, "queued", result=result.result)
+                self._source.delete_instance(result.task.subject)
+            except NotFoundError:
+                pass
+        return result
+
+
+def _original_gone(task: Task) -> Result:
+    """Tell an original that we deleted ourselves, before this worker's predecessor died, from one that others did."""
+    if task.outcome is not None:
+        return Result(task, task.outcome, result=task.result, source_md5=task.source_md5)
+    return Result(
+        task,
+        "discarded",
+        error_code="OriginalGone",
+        error="The instance was deleted from the source Orthanc before it was de-identified.",
+    )
+
+
+def deliver(destination: Orthanc, data: bytes) -> UploadAnswer:
+    """Upload a result and make sure that exactly these bytes are stored.
+
+    Orthanc may keep an earlier copy (``AlreadyStored``); then that is replaced.
+
+    Raises
+    ------
+    OrthancUnavailableError
+        Other bytes are stored even now.
+    """
+    expected = md5(data)
+    answer = destination.upload(data)
+    if destination.instance_md5(answer.id) == expected:
+        return answer
+    destination.delete_instance(answer.id)
+    answer = destination.upload(data)
+    if destination.instance_md5(answer.id) != expected:
+        raise OrthancUnavailableError("the research Orthanc stored other bytes than it was sent")
+    return answer

@@ -1,0 +1,79 @@
+"""Index what arrives in the research Orthanc, whoever sent it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from common.errors import NotFoundError, PermanentError
+from common.metrics import timed
+from common.orthanc import Orthanc
+from common.tasks import Result, Task
+from common.worker import Batch
+
+logger = logging.getLogger(__name__)
+
+KIND = "index"
+
+
+class IndexStore(Protocol):
+    """The index, as far as indexing needs it."""
+
+    def add(self, documents: Sequence[Any]) -> None:
+        """Add or replace instances, in one transaction."""
+
+    def remove(self, instance_ids: Sequence[str]) -> None:
+        """Remove instances, by the research Orthanc's identifiers."""
+
+
+BuildDocument = Callable[[str, bytes], Any]
+"""Makes the index's document of an instance: its identifier in Orthanc, its file."""
+
+
+class InstanceIndexer:
+    """Indexes the instances of the research Orthanc, a batch in one transaction."""
+
+    kind = KIND
+    batch = 32
+
+    def __init__(self, orthanc: Orthanc, index: IndexStore, build: BuildDocument) -> None:
+        self._orthanc, self._index, self._build = orthanc, index, build
+
+    def work(self, batch: Batch) -> list[Result]:
+        """Read each instance, then add them all."""
+        documents: dict[int, Any] = {}
+        results = list(batch.each(lambda task: self._read(task, documents)))
+        read = [result for result in results if result.task.id in documents and result.state == "done"]
+        if not read:
+            return results
+        try:
+            self._add([documents[result.task.id] for result in read])
+        except PermanentError:
+            # One of them is to blame, and only that one shall be.
+            alone = {result.task.id: self._add_alone(batch, result, documents) for result in read}
+            return [alone.get(result.task.id, result) for result in results]
+        return results
+
+    def _read(self, task: Task, documents: dict[int, Any]) -> Result:
+        try:
+            with timed(KIND, "download"):
+                data = self._orthanc.download(task.subject)
+        except NotFoundError:
+            # The instance is gone, and so is its row: at once, without waiting for the reconciler.
+            self._index.remove([task.subject])
+            return Result(task, "discarded", error_code="InstanceGone", error="The instance was deleted meanwhile.")
+        with timed(KIND, "document"):
+            documents[task.id] = self._build(task.subject, data)
+        return Result(task, "done", bytes=len(data))
+
+    def _add(self, documents: Sequence[Any]) -> None:
+        with timed(KIND, "add"):
+            self._index.add(documents)
+
+    def _add_alone(self, batch: Batch, result: Result, documents: dict[int, Any]) -> Result:
+        def add(task: Task) -> Result:
+            self._add([documents[task.id]])
+            return result
+
+        return batch.attempt(result.task, add)[0]
