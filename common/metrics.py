@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -138,8 +137,8 @@ def run_checks(checks: Mapping[str, Check]) -> dict[str, str]:
 
 def _registry() -> CollectorRegistry:
     registry = CollectorRegistry()
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    try:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    else:
+    except ValueError:  # no folder is set: this process is alone
         registry.register(_LOCAL)
     return registry
