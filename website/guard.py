@@ -40,19 +40,22 @@ class Requirement:
         Counted against the user's requests per minute.
     same_origin
         Unsafe methods are protected by Fetch Metadata instead of a CSRF token: for pages that are not ours.
-    body_limit
-        Largest body is that of stored instances, not of a form.
+    large_body
+        The largest body is that of stored instances, not of a form.
+    interactive
+        Only by a browser's session, whatever the level: an API token must not make another.
     """
 
     level: str
     costly: bool = False
     same_origin: bool = False
     large_body: bool = False
+    interactive: bool = False
 
     @property
     def takes_tokens(self) -> bool:
         """Tell whether an API token can open this route."""
-        return self.level not in ("public", "login", "admin")
+        return not self.interactive and self.level not in ("public", "login", "admin")
 
 
 # Files that come with the program and libraries.
@@ -60,14 +63,19 @@ _STATIC = ("static", "bootstrap.static")
 
 
 def requires(
-    level: str, *, costly: bool = False, same_origin: bool = False, large_body: bool = False
+    level: str,
+    *,
+    costly: bool = False,
+    same_origin: bool = False,
+    large_body: bool = False,
+    interactive: bool = False,
 ) -> Callable[[View], View]:
     """Declare what a view needs: see :class:`Requirement`."""
     if level not in LEVELS:
         raise ValueError(f"{level!r} is none of {', '.join(LEVELS)}")
 
     def mark(view: View) -> View:
-        vars(view)["requirement"] = Requirement(level, costly, same_origin, large_body)
+        vars(view)["requirement"] = Requirement(level, costly, same_origin, large_body, interactive)
         return view
 
     return mark

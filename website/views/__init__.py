@@ -7,6 +7,7 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """Return every blueprint of the portal: the one place where pages are registered."""
-    from website.views import health, login, orthanc
+    from website.views import audit, health, login, orthanc, sessions, tokens, users
 
-    return (health.blueprint, login.blueprint, orthanc.blueprint)
+    modules = (audit, health, login, orthanc, sessions, tokens, users)
+    return tuple(module.blueprint for module in modules)
