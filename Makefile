@@ -37,6 +37,7 @@ test: setup ## Run every test, with real servers
 
 docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/environment_variables.py
+	$(BIN)/python doc/rules_reference.py
 
 lock: setup ## Renew the lock files from pyproject.toml
 	@./requirements/lock.sh
