@@ -33,7 +33,7 @@ format: setup ## Put the code into the form that check asks for
 	$(BIN)/ruff check --fix .
 
 test: setup ## Run every test, with real servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/environment_variables.py

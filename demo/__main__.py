@@ -1,6 +1,7 @@
 """Run the whole platform on this machine: ``make demo``.
 
 Sends real studies by C-STORE, shows where they are until everything is accounted for, and stays up until Ctrl-C.
+``DEMO_FOLDER`` is where it keeps its state (.demo), ``DEMO_RULES`` another rules file than the product's own.
 With ``DEMO_EXIT=1``: prints one JSON line instead of staying, and exits 0 only if everything that was sent is either
 discarded by rule or searchable.
 """
@@ -25,7 +26,7 @@ from rich.table import Table
 from common.errors import ResearchPacsError
 from demo.accounting import Accounting, Counts
 from demo.leftovers import sole_demo
-from demo.platform import ADMINISTRATOR, RESEARCHER, Platform
+from demo.platform import ADMINISTRATOR, RESEARCHER, RULES, Platform
 from demo.samples import read_samples, sample_paths
 from demo.send import send
 from demo.servers.process import PortTakenError
@@ -165,8 +166,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     progress = Progress(Console(stderr=bool(os.environ.get("DEMO_EXIT"))))
+    rules = Path(os.environ.get("DEMO_RULES") or RULES)
     try:
-        with sole_demo(FOLDER), Platform(FOLDER, progress.say) as platform:
+        with sole_demo(FOLDER), Platform(FOLDER, progress.say, rules=rules) as platform:
             sent, counts = account(platform, progress)
             summary = report(platform, sent, counts)
             if os.environ.get("DEMO_EXIT"):

@@ -35,12 +35,21 @@ class Platform:
         Keeps the state of all servers, the ports and the passwords.
     say
         Receives what a person should read.
+    rules
+        The rules file.
     environ
         Further variables for our services (tests shorten intervals).
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None], environ: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.resolve()
+    def __init__(
+        self,
+        folder: Path,
+        say: Callable[[str], None],
+        *,
+        rules: Path = RULES,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder, self._rules = folder.resolve(), rules.resolve()
         self.state: State = load_state(self.folder)
         self._say, self._extra = say, dict(environ or {})
         self._supervisor = Supervisor(self.folder / "demo.log", say)
@@ -96,7 +105,8 @@ class Platform:
     def check(self) -> None:
         """Raise :class:`ConfigurationError` when a service of ours has ended by itself."""
         if ended := self._supervisor.ended():
-            raise ConfigurationError(f"{', '.join(ended)} ended: see {self.folder / 'demo.log'}")
+            lines = "\n".join(ended.values())
+            raise ConfigurationError(f"{', '.join(ended)} ended (all lines are in {self.folder}/demo.log):\n{lines}")
 
     def owner(self) -> Database:
         """Return a pool of the database's owner, for the demo's own counting."""
@@ -174,7 +184,7 @@ class Platform:
             "RPACS_DESTINATION_ORTHANC_HOSTNAME": self.research.url,
             "RPACS_DESTINATION_ORTHANC_USERNAME": self.research.username,
             "RPACS_DESTINATION_ORTHANC_PASSWORD": self.research.password,
-            "RPACS_DEFAULT_CONFIG_FILE": str(RULES),
+            "RPACS_DEFAULT_CONFIG_FILE": str(self._rules),
         }
 
     def _website(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._running: list[tuple[Service, subprocess.Popen[str]]] = []
         self._readers: list[threading.Thread] = []
+        self._latest: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=5))
 
     def run(self, service: Service, *, given: str = "") -> None:
         """Run a service that ends by itself (migrations), with some text on its standard input.
@@ -84,9 +86,10 @@ class Supervisor:
         self._readers.append(reader)
         self._running.append((service, process))
 
-    def ended(self) -> list[str]:
-        """Return the names of services that ended by themselves."""
-        return [service.name for service, process in self._running if process.poll() is not None]
+    def ended(self) -> dict[str, str]:
+        """Return the services that ended by themselves, with the last lines each wrote."""
+        names = [service.name for service, process in self._running if process.poll() is not None]
+        return {name: "\n".join(f"{name} | {line}" for line in self._latest[name]) for name in names}
 
     def stop(self) -> None:
         """End every service, the last started first, and everything they started."""
@@ -110,6 +113,7 @@ class Supervisor:
     def _read(self, service: Service, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
             self._write(service.name, line.rstrip())
+            self._latest[service.name].append(line.rstrip())
             if line.startswith(("WARNING", "ERROR", "CRITICAL")):
                 self._say(f"{service.name} | {line.rstrip()}")
 

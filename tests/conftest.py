@@ -36,6 +36,13 @@ os.environ.update(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file, and those that share the running platform, in one process of pytest-xdist."""
+    for item in items:
+        group = "platform" if "platform" in getattr(item, "fixturenames", ()) else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory) -> Iterator[PostgreSQL]:
     """Give the PostgreSQL of this session."""
