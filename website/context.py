@@ -16,12 +16,11 @@ from common.auth.users import Users
 from common.database import Database
 from common.errors import UnauthenticatedError
 from common.orthanc import Orthanc
-from common.storage import WatchedFile
 from website.access_log import AccessLog
 from website.authentication import Authenticator
 from website.oidc import OidcClient
 from website.orthanc_proxy import OrthancProxy
-from website.permissions import Access, Permissions
+from website.permissions import Access, PermissionsFile
 from website.settings import WebsiteSettings
 
 SCHEMA = "research"
@@ -36,7 +35,7 @@ class Services:
     users: Users
     sessions: Sessions
     tokens: ApiTokens
-    permissions: WatchedFile[Permissions]
+    permissions: PermissionsFile
     audit: AuditTrail
     access_log: AccessLog
     authenticator: Authenticator

@@ -6,6 +6,7 @@ Every page, download, export and DICOMweb answer combines its query with the tre
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,8 @@ from common.storage import Storage, WatchedFile
 from common.yaml_file import Report, parse_yaml
 from common.yaml_kinds import INVALID, Field, ListOf, Record, Switch, TableOf, Text, Values
 from website.path_patterns import PathPattern, parse_pattern
+
+logger = logging.getLogger(__name__)
 
 ACTIONS = ("see", "download", "export", "store", "orthanc")
 """What an API token may carry."""
@@ -151,10 +154,26 @@ def load_permissions(text: str | bytes, file: str = "permissions.yaml") -> Permi
     return Permissions(profiles, rules, tuple(report.warnings))
 
 
-def watch_permissions(location: str, storage: Storage) -> WatchedFile[Permissions]:
-    """Load a permissions file that is read again within 10 s of a change; a bad edit never takes effect."""
-    name = location.rsplit("/", 1)[-1]
-    return WatchedFile(location, lambda data: load_permissions(data, name), storage=storage)
+class PermissionsFile(WatchedFile[Permissions]):
+    """The file in force, read again within 10 s of a change; a bad edit never takes effect, and is logged."""
+
+    def __init__(self, location: str, storage: Storage) -> None:
+        name = location.rsplit("/", 1)[-1]
+        super().__init__(location, lambda data: load_permissions(data, name), storage=storage)
+        self._logged: tuple[str, str] = (self.version, "")
+
+    @property
+    def value(self) -> Permissions:
+        """The last good permissions."""
+        permissions = super().value
+        state = (self.version, str(self.error or ""))
+        if state != self._logged:
+            self._logged = state
+            if self.error is not None:
+                logger.error("the permissions file does not load; the last good one stays in force:\n%s", self.error)
+            else:
+                logger.info("the permissions file was loaded", extra={"version": self.version})
+        return permissions
 
 
 def _filter(text: str) -> tuple[str, Node]:

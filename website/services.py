@@ -22,7 +22,7 @@ from website.authentication import AlbAuthenticator, Authenticator, SessionAuthe
 from website.context import SCHEMA, Services
 from website.oidc import OidcClient
 from website.orthanc_proxy import OrthancProxy
-from website.permissions import watch_permissions
+from website.permissions import PermissionsFile
 from website.settings import WebsiteSettings
 
 _LOGIN_WINDOW = timedelta(minutes=15)
@@ -52,7 +52,7 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
         tokens=ApiTokens(database, SCHEMA),
         accounts=accounts,
         oidc=oidc,
-        permissions=watch_permissions(settings.permissions_file, storage),
+        permissions=PermissionsFile(settings.permissions_file, storage),
         audit=AuditTrail(database, SCHEMA, settings.audit_key),
         access_log=AccessLog(settings),
         authenticator=_authenticator(settings, users, sessions, accounts),
