@@ -110,9 +110,8 @@ def install_guard(app: Flask, csrf: CSRFProtect) -> None:
         _limit_body(requirement)
         if request.endpoint in _STATIC:
             return None
-        identity = _identify(requirement)
-        if requirement.level != "public":
-            if identity is None:
+        if requirement.level != "public":  # where nobody needs to be anybody, no claim to be somebody is read
+            if _identify(requirement) is None:
                 raise UnauthenticatedError
             _authorise(requirement)
         _protect(csrf, requirement)
