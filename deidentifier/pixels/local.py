@@ -6,9 +6,7 @@ enlarged so that small letters are large enough for the detector, a large one is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,9 +15,9 @@ from common.errors import PermanentError
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.finder import Finding
 from deidentifier.pixels.pictures import Picture
+from deidentifier.pixels.tiles import tiles
 
 _TILE = 1280
-_OVERLAP = 160
 #: Shorter sides are enlarged to this many pixels by the detector.
 _SHORT_SIDE = 736
 _DETECTED = 0.4
@@ -33,22 +31,9 @@ class LocalFinder:
         """Return the text found in all tiles of the picture."""
         return [
             Finding(box.shifted(tile.left, tile.top), text, confidence)
-            for tile in tiles(picture.shape[1], picture.shape[0])
+            for tile in tiles(picture.shape[1], picture.shape[0], side=_TILE)
             for box, text, confidence in _read(picture[tile.top : tile.bottom, tile.left : tile.right])
         ]
-
-
-def tiles(columns: int, rows: int, *, side: int = _TILE, overlap: int = _OVERLAP) -> Iterator[Box]:
-    """Yield boxes of at most ``side`` pixels a side that cover a picture and overlap where they meet."""
-    for top, bottom in _spans(rows, side, overlap):
-        for left, right in _spans(columns, side, overlap):
-            yield Box(left, top, right, bottom)
-
-
-def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
-    count = max(1, ceil((length - overlap) / (side - overlap)))
-    step = (length - overlap) / count
-    return [(round(n * step), length if n == count - 1 else round((n + 1) * step) + overlap) for n in range(count)]
 
 
 def _read(picture: Picture) -> list[Finding]:

@@ -12,10 +12,11 @@ from common.errors import PermanentError, QuarantineError
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.clean import Cleaned, Request, clean
 from deidentifier.pixels.finder import Finder, Finding
-from deidentifier.pixels.local import LocalFinder, tiles
+from deidentifier.pixels.local import LocalFinder
 from deidentifier.pixels.pictures import Picture
 from deidentifier.pixels.reader import read_frames
 from deidentifier.pixels.terms import compile_keep, header_terms, is_kept, resembles
+from deidentifier.pixels.tiles import tiles
 
 FIND = [Request(find=True)]
 
@@ -161,7 +162,7 @@ def test_manual_and_found_boxes_are_joined() -> None:
 @pytest.mark.parametrize(("columns", "rows"), [(100, 50), (1280, 1280), (3000, 1500), (1281, 10), (5000, 4000)])
 def test_tiles_cover_the_picture_and_overlap(columns: int, rows: int) -> None:
     seen = np.zeros((rows, columns), np.uint8)
-    for tile in tiles(columns, rows):
+    for tile in tiles(columns, rows, side=1280):
         assert tile.right - tile.left <= 1280
         assert tile.bottom - tile.top <= 1280
         seen[tile.top : tile.bottom, tile.left : tile.right] += 1
