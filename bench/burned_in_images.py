@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import tempfile
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -262,8 +263,7 @@ def _jpeg(frame: np.ndarray) -> bytes:
 
 def _jpeg_extended(dataset: Dataset, frame: np.ndarray) -> bytes:
     """Encode 12 bits with dcmtk: no Python package writes them."""
-    plain = Dataset()
-    plain.update(dataset)
+    plain = deepcopy(dataset)
     plain.file_meta = FileMetaDataset()
     plain.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     plain.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
