@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydicom import config
 from pydicom._dicom_dict import DicomDictionary
@@ -19,8 +19,13 @@ from common.tags import format_tag, keyword_of, parse_tag
 from common.yaml_file import Report
 from common.yaml_kinds import INVALID, ListOf, OneOf, Switch, Text, Values
 from deidentifier.transformations.base import Transformation, key, transformation
+from deidentifier.vrs import encode_values
+
+if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
 
 _STEP = re.compile(r"([A-Za-z0-9]+)(?:\[(\d+|%)\])?")
+_CHARACTER_SET = 0x00080005
 _NO_VALUE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN"})
 
 
@@ -58,6 +63,8 @@ def parse_place(text: str) -> tuple[Step, ...]:
     last = steps[-1].tag
     if last >> 16 in (0x0000, 0x0002, 0xFFFE) or last & 0xFFFF == 0:
         raise ValueError(f"{steps[-1]}: not an element of the data set")
+    if last == _CHARACTER_SET:
+        raise ValueError(f"{steps[-1]} says how the text of the file is encoded; no rule can change that")
     return tuple(steps)
 
 
@@ -133,3 +140,8 @@ class AddTags(Transformation):
         value = "\\".join(map(str, self.value))
         replaced = "replaced" if self.overwrite_if_exists else "left alone"
         return f"Adds {path} ({self.vr}) with the value {value!r}; where it exists it is {replaced}."
+
+    def apply(self, element: ElementInWork) -> None:
+        """Write the element where it is absent, or may be replaced."""
+        if not element.present or self.overwrite_if_exists:
+            element.write(self.vr, encode_values(self.vr, self.value, element.encodings, element.order))

@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
-from common.tag_patterns import TagPattern, parse_tag_pattern
+from common.tag_patterns import Selector, TagPattern, parse_tag_pattern
 from common.yaml_file import Node, Report
 from common.yaml_kinds import INVALID, Field, Kind, ListOf, OneOf, Record, Schema, Text, Values
+
+if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
 
 T = TypeVar("T")
 _MISSING: Any = object()
@@ -131,6 +134,15 @@ class Transformation:
 
     def describe(self) -> str:
         """Return a sentence in plain English: what this rule does to which elements."""
+        raise NotImplementedError
+
+    def selector(self) -> Selector:
+        """Return which elements the rule is for; the plan matches those of all rules together."""
+        patterns = getattr(self, "tag_patterns", ())
+        return Selector(patterns, getattr(self, "except_tag_patterns", ()))
+
+    def apply(self, element: ElementInWork) -> None:
+        """Change an element that the rule is for; the plan calls this once for each."""
         raise NotImplementedError
 
 

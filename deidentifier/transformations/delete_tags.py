@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from common.tag_patterns import TagPattern
 from common.yaml_kinds import OneOf
 from deidentifier.transformations.base import Transformation, exceptions, key, listed, patterns, transformation
+
+if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
 
 
 @transformation
@@ -27,3 +30,10 @@ class DeleteTags(Transformation):
         """Return a sentence in plain English."""
         names = listed(self.tag_patterns, self.except_tag_patterns)
         return f"Removes {names}." if self.action == "Remove" else f"Empties {names}."
+
+    def apply(self, element: ElementInWork) -> None:
+        """Remove or empty the element."""
+        if self.action == "Remove":
+            element.remove()
+        else:
+            element.empty()

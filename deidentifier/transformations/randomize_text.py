@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import hashlib
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, ClassVar
 
 from pydicom._dicom_dict import DicomDictionary
 
@@ -19,7 +21,18 @@ from deidentifier.transformations.base import (
     transformation,
     within,
 )
+from deidentifier.transformations.randomize_uid import randomize_uids
 
+if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
+
+_FREE = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
+_LITTLE_ROOM = frozenset(("AS", "DA", "DS", "DT", "IS", "TM"))
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+# Bytes from 248 on are left out, so that each of the 62 characters is as likely as the others.
+_CHARACTERS = bytes(_ALPHABET[number % 62] for number in range(256))
+_LEFT_OUT = bytes(range(248, 256))
+_LENGTH = 8
 _INSTEAD = {
     "UI": "a UID cannot become random text, use RandomizeUID",
     "SQ": "a sequence cannot become random text, use DeleteTags",
@@ -58,3 +71,55 @@ class RandomizeText(Transformation):
         case = ", ignoring case" if self.ignore_case else ""
         names = listed(self.tag_patterns, self.except_tag_patterns)
         return f"Replaces the values of {names} by random text{parts}{case}, {within(self.reuse_mapping)}."
+
+    def apply(self, element: ElementInWork) -> None:
+        """Replace every value by one that is legal for the VR; what is no text is emptied."""
+        if element.vr in _FREE or element.vr == "CS":
+            element.replace_values(self._replaced, element)
+        elif element.vr in _LITTLE_ROOM:
+            element.replace_values(self._replaced_little, element)
+        elif element.vr == "UI":
+            randomize_uids(element)
+        elif element.present and not element.is_empty:
+            element.empty()
+            element.note(f"{element.vr} is no text: emptied")
+
+    def _replaced(self, value: str, element: ElementInWork) -> str:
+        if not self.split:
+            return self._part(value, element)
+        return self.split.join(self._part(part, element) for part in value.split(self.split))
+
+    def _part(self, value: str, element: ElementInWork) -> str:
+        if not value.strip():
+            return value
+        original = value.casefold() if self.ignore_case else value
+        text = element.mapped("TEXT", self.reuse_mapping, original, random_text)
+        return text.upper() if element.vr == "CS" else text
+
+    def _replaced_little(self, value: str, element: ElementInWork) -> str:
+        return legal_value(element.vr, self._part(value, element)) if value else value
+
+
+def random_text(random: bytes) -> str:
+    """Return eight letters and digits, each equally likely, from 32 random bytes."""
+    return random.translate(_CHARACTERS, _LEFT_OUT)[:_LENGTH].decode("ascii")
+
+
+def legal_value(vr: str, text: str) -> str:
+    """Turn a pseudonym into a value of a VR that has no room for it: always the same one for the same pseudonym.
+
+    So one mapping serves an original value in elements of all VRs.
+    """
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    day = date(1900, 1, 1) + timedelta(days=number % 36_500)
+    clock = number // 36_500 % 86_400
+    time = f"{clock // 3600:02}{clock // 60 % 60:02}{clock % 60:02}"
+    if vr == "AS":
+        return f"{number % 90 + 1:03}Y"
+    if vr == "DA":
+        return f"{day:%Y%m%d}"
+    if vr == "TM":
+        return time
+    if vr == "DT":
+        return f"{day:%Y%m%d}{time}"
+    return str(number % 100_000_000)

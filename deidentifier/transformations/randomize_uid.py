@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
+
+from pydicom._dicom_dict import DicomDictionary
 
 from common.tag_patterns import TagPattern
 from common.yaml_kinds import Text
 from deidentifier.transformations.base import Transformation, exceptions, key, listed, patterns, transformation
 
+if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
+
+_REGISTERED = "1.2.840.10008"
+"""Root of the UIDs that the standard registers (PS3.6 A)."""
+_MAX_LENGTH = 64
 _MAX_PREFIX = 40
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*\.?")
+
+
+# Elements that name a kind of thing, not a thing: classes, syntaxes, coding schemes, templates, contexts.
+_NAMES_A_KIND = re.compile(
+    r".*(ClassUID|ClassUIDInFile|SyntaxUID|SyntaxUIDInFile)|SOPClasses\w+|PertinentSOPClasses\w+|CodingSchemeUID"
+    r"|ContextUID|ContextGroupExtensionCreatorUID|MappingResourceUID|Template\w+UID|PrivateInformationCreatorUID"
+)
+KINDS = frozenset(
+    tag for tag, entry in DicomDictionary.items() if entry[0] == "UI" and _NAMES_A_KIND.fullmatch(entry[4])
+)
+"""Tags of UI elements that RandomizeUID never changes, whatever they hold (private SOP classes too)."""
 
 
 def parse_prefix(text: str) -> str:
@@ -50,3 +70,32 @@ class RandomizeUID(Transformation):
         root = f" below {self.prefix_uid}" if self.prefix_uid else ""
         names = listed(self.tag_patterns, self.except_tag_patterns)
         return f"Replaces the UIDs in {names} by random ones{root}, the same everywhere."
+
+    def apply(self, element: ElementInWork) -> None:
+        """Replace every value that names a thing."""
+        randomize_uids(element, self.prefix_uid)
+
+
+def randomize_uids(element: ElementInWork, prefix: str | None = None) -> None:
+    """Replace the UIDs of a UI element, but for registered ones and those that name a kind of thing."""
+    if element.vr == "UI" and element.tag not in KINDS:
+        make = random_uid if prefix is None else lambda random: random_uid_under(prefix, random)
+
+        def replaced(value: str, element: ElementInWork) -> str:
+            if not value or value == _REGISTERED or value.startswith(_REGISTERED + "."):
+                return value
+            return element.mapped("UID", "Always", value, make)
+
+        element.replace_values(replaced, element)
+
+
+def random_uid(random: bytes) -> str:
+    """Return a UID made of a random UUID (PS3.5 B.2, RFC 9562 version 4)."""
+    return f"2.25.{UUID(bytes=random[:16], version=4).int}"
+
+
+def random_uid_under(prefix: str, random: bytes) -> str:
+    """Return a UID below a prefix that ends with a dot."""
+    room = _MAX_LENGTH - len(prefix)
+    digits = str(int.from_bytes(random))[-min(room, 38) :].lstrip("0") or "1"
+    return prefix + digits

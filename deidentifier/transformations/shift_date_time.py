@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from common.tag_patterns import TagPattern
 from common.yaml_file import Report
 from common.yaml_kinds import Integer, Switch, Values
+from deidentifier.dates import shift_da, shift_dt, shift_dt_days, shift_tm
 from deidentifier.transformations.base import (
     Transformation,
     exceptions,
@@ -18,7 +19,11 @@ from deidentifier.transformations.base import (
     within,
 )
 
+if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
+
 SECONDS_PER_DAY = 86_400
+_SHIFTS = {"DA": shift_da, "TM": shift_tm, "DT": shift_dt}
 
 
 @transformation
@@ -66,3 +71,40 @@ class ShiftDateTime(Transformation):
             f"Moves the dates in {names} by up to {self.shift_by} days, times and date-times by up to {self.shift_by} "
             f"seconds, {within(self.reuse_mapping)}."
         )
+
+    def apply(self, element: ElementInWork) -> None:
+        """Move every value; one that is no legal date or time is emptied, never passed through."""
+        if element.vr not in _SHIFTS or (self.preserve_intervals and element.vr == "TM"):
+            return
+        element.replace_values(self._moved_by_offset if self.preserve_intervals else self._moved, element)
+
+    def _moved(self, value: str, element: ElementInWork) -> str:
+        """Return a value moved by a distance of its own."""
+        shift = _SHIFTS[element.vr]
+        if not value or shift(value, 0) is None:
+            return _emptied(value, element)
+
+        def draw(random: bytes) -> str:
+            distance = int.from_bytes(random) % (2 * self.shift_by + 1) - self.shift_by
+            # At the ends of the calendar only one direction is left.
+            return shift(value, distance) or shift(value, -distance) or ""
+
+        return element.mapped(element.vr, self.reuse_mapping, value, draw)
+
+    def _moved_by_offset(self, value: str, element: ElementInWork) -> str:
+        """Return a value moved by the offset of its mapping scope."""
+        if not value:
+            return value
+        offset = element.mapped("OFFSET", self.reuse_mapping, "", self._draw_offset)
+        shift = shift_da if element.vr == "DA" else shift_dt_days
+        return shift(value, int(offset or 0)) or _emptied(value, element)
+
+    def _draw_offset(self, random: bytes) -> str:
+        number = int.from_bytes(random) % (2 * self.shift_by)
+        return str(number - self.shift_by if number < self.shift_by else number - self.shift_by + 1)
+
+
+def _emptied(value: str, element: ElementInWork) -> str:
+    if value:
+        element.note("no legal date or time: emptied")
+    return ""

@@ -8,6 +8,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
@@ -20,6 +22,8 @@ ENCODABLE = (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     RLELossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEG2000Lossless,
 )
