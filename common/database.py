@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import psycopg2.extensions
@@ -103,6 +103,29 @@ class Database:
                 raise wrap_driver_error(exc) from exc
             finally:
                 self._give_back(connection)
+
+    def call(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement by itself and return its rows, in a single round trip: there is no BEGIN and no COMMIT.
+
+        Raises
+        ------
+        DatabaseUnavailableError, StatementError
+            As :meth:`transaction` does.
+        """
+        with self._slots:
+            connection = self._take()
+            try:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute(statement, values)
+                    rows = cursor.fetchall()
+                connection.autocommit = False
+            except psycopg2.Error as exc:
+                connection.close()
+                raise wrap_driver_error(exc) from exc
+            finally:
+                self._give_back(connection)
+        return rows
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

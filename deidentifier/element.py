@@ -2,53 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import struct
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from common.dicom_scan import DataSet, Element
+from common.dicom_text import SINGLE, decode_text, encode_text
+from deidentifier.vrs import pad
+
+if TYPE_CHECKING:
+    from deidentifier.instance import Instance
+    from deidentifier.transformations.base import Transformation
 
 
-class ElementInWork(Protocol):
+class ElementInWork:
     """What a transformation sees of an element, and may do to it.
 
     Attributes
     ----------
-    tag, vr
-        Of the element as earlier rules left it.
+    tag, vr, raw
+        As earlier rules left them; ``raw`` are the bytes of the value.
     present
         Whether it exists; AddTags is also asked where it does not.
-    encodings, order
-        Character sets and byte order (``<``, ``>``) to write values in.
+    changed, removed
+        What rules did to it.
+    notes
+        What rules report about it, without its value.
     """
 
-    tag: int
-    vr: str
-    present: bool
+    __slots__ = (
+        "_dataset",
+        "_end",
+        "_head",
+        "_instance",
+        "_start",
+        "_step",
+        "_waits",
+        "actions",
+        "changed",
+        "notes",
+        "path",
+        "present",
+        "raw",
+        "removed",
+        "tag",
+        "vr",
+    )
+
+    def __init__(
+        self, dataset: DataSet, element: Element, actions: Sequence[Transformation], instance: Instance, path: str
+    ) -> None:
+        head, start, value, end = element
+        self._dataset = dataset
+        self._head = head
+        self._start = start
+        self._end = end
+        self._instance = instance
+        self._step = 0
+        self._waits = False
+        self.actions = actions
+        self.path = path
+        self.tag = head.tag
+        self.vr = head.vr
+        self.present = start != end
+        self.raw = dataset.scan.data[value:end]
+        self.changed = False
+        self.removed = False
+        self.notes: list[str] = []
 
     @property
     def encodings(self) -> tuple[str, ...]:
         """Python's names of the character sets in force."""
+        return self._dataset.encodings
 
     @property
     def order(self) -> str:
         """Byte order, as struct writes it."""
+        return self._dataset.syntax.order
 
     @property
     def is_empty(self) -> bool:
         """Whether the element has no value."""
+        return not self.raw
 
-    def replace_values(self, replace: Callable[[str, ElementInWork], str], element: ElementInWork) -> None:
-        """Replace every value of a text element (padding aside)."""
+    @property
+    def outcome(self) -> str:
+        """What became of the element, in a word."""
+        if not self.present:
+            return "removed"
+        if self._start == self._end:
+            return "added"
+        return "changed" if self.raw else "emptied"
+
+    def advance(self) -> bool:
+        """Let the rules work; False as soon as one needs mappings that have to be fetched (then call again)."""
+        while self._step < len(self.actions):
+            before = (self.raw, self.vr, self.changed)
+            self.actions[self._step].apply(self)
+            if self._waits:
+                self._waits = False
+                self.raw, self.vr, self.changed = before
+                self.notes.clear()
+                return False
+            self._step += 1
+        return True
+
+    def replace_values(self, replace: Callable[[str, ElementInWork], str]) -> None:
+        """Replace every value of a text element, seen without padding; what stays the same keeps its bytes."""
+        raw = self.raw
+        if not raw:
+            return
+        plain = raw.isascii() and b"\x1b" not in raw
+        text = (raw.decode("ascii") if plain else decode_text(raw, self.encodings)).rstrip(" \0")
+        values = [text] if self.vr in SINGLE else [value.strip(" \0") for value in text.split("\\")]
+        replaced = [replace(value, self) for value in values]
+        if replaced != values:
+            text = "\\".join(replaced)
+            self.raw = pad(text.encode("ascii") if text.isascii() else encode_text(text, self.encodings), self.vr)
+            self.changed = True
 
     def mapped(self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str]) -> str:
         """Return what stands for an original value; ``make`` makes a new value from 32 random bytes."""
+        found = self._instance.mapped(kind, reuse_mapping, original, make, self.path)
+        if found is None:
+            self._waits = True
+            return original
+        return found
 
     def write(self, vr: str, raw: bytes) -> None:
         """Give the element a VR and a value."""
+        self.vr = vr
+        self.raw = raw
+        self.present = self.changed = True
 
     def empty(self) -> None:
         """Take the value away."""
+        self.changed = self.changed or bool(self.raw)
+        self.raw = b""
 
     def remove(self) -> None:
         """Take the element away."""
+        self.removed = self.present
+        self.present = False
 
     def note(self, text: str) -> None:
         """Report something about the element, without its value."""
+        self.notes.append(text)
+
+    def written(self) -> bytes | memoryview:
+        """Return the bytes of the element as it is now."""
+        if not self.present:
+            return b""
+        if not self.changed:
+            return memoryview(self._dataset.scan.data)[self._start : self._end]
+        return self._header() + self.raw
+
+    def _header(self) -> bytes:
+        syntax, length = self._dataset.syntax, len(self.raw)
+        try:
+            if self.vr == self._head.vr and self._start != self._end:
+                return syntax.rewrite_header(self._head, length)
+            return syntax.write_header(self.tag, self.vr, length)
+        except struct.error:
+            # A value too long for the 16 bits of its VR is written as UN (PS3.5 6.2.2).
+            return syntax.write_header(self.tag, "UN", length)

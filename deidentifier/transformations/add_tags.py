@@ -18,7 +18,7 @@ from common.tag_patterns import VALUE_REPRESENTATIONS
 from common.tags import format_tag, keyword_of, parse_tag
 from common.yaml_file import Report
 from common.yaml_kinds import INVALID, ListOf, OneOf, Switch, Text, Values
-from deidentifier.transformations.base import Transformation, key, transformation
+from deidentifier.transformations.base import Effect, Transformation, key, transformation
 from deidentifier.vrs import encode_values
 
 if TYPE_CHECKING:
@@ -140,6 +140,10 @@ class AddTags(Transformation):
         value = "\\".join(map(str, self.value))
         replaced = "replaced" if self.overwrite_if_exists else "left alone"
         return f"Adds {path} ({self.vr}) with the value {value!r}; where it exists it is {replaced}."
+
+    def effect(self, tag: int, vr: str, present: bool) -> Effect:
+        """Absent elements are written, and others if so asked."""
+        return Effect.WRITES if self.overwrite_if_exists or not present else Effect.KEEPS
 
     def apply(self, element: ElementInWork) -> None:
         """Write the element where it is absent, or may be replaced."""

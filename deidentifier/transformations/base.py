@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 from common.tag_patterns import Selector, TagPattern, parse_tag_pattern
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
 
 T = TypeVar("T")
+
+
+class Effect(Enum):
+    """What a rule does to an element of a certain tag and VR, whatever its value."""
+
+    KEEPS = "leaves it"
+    CHANGES = "changes its value"
+    WRITES = "writes it"
+    EMPTIES = "empties it"
+    REMOVES = "removes it"
+
+
 _MISSING: Any = object()
 
 REUSE = ("Always", "SamePatient", "SameStudy", "SameSeries", "SameInstance")
@@ -140,6 +153,10 @@ class Transformation:
         """Return which elements the rule is for; the plan matches those of all rules together."""
         patterns = getattr(self, "tag_patterns", ())
         return Selector(patterns, getattr(self, "except_tag_patterns", ()))
+
+    def effect(self, tag: int, vr: str, present: bool) -> Effect:
+        """Return what the rule does to an element that it selects; the plan leaves out what has no effect."""
+        raise NotImplementedError
 
     def apply(self, element: ElementInWork) -> None:
         """Change an element that the rule is for; the plan calls this once for each."""

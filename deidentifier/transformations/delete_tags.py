@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from common.tag_patterns import TagPattern
 from common.yaml_kinds import OneOf
-from deidentifier.transformations.base import Transformation, exceptions, key, listed, patterns, transformation
+from deidentifier.transformations.base import Effect, Transformation, exceptions, key, listed, patterns, transformation
 
 if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
@@ -30,6 +30,12 @@ class DeleteTags(Transformation):
         """Return a sentence in plain English."""
         names = listed(self.tag_patterns, self.except_tag_patterns)
         return f"Removes {names}." if self.action == "Remove" else f"Empties {names}."
+
+    def effect(self, tag: int, vr: str, present: bool) -> Effect:
+        """Remove or empty."""
+        if not present:
+            return Effect.KEEPS
+        return Effect.REMOVES if self.action == "Remove" else Effect.EMPTIES
 
     def apply(self, element: ElementInWork) -> None:
         """Remove or empty the element."""

@@ -12,6 +12,7 @@ from common.tag_patterns import TagPattern
 from common.yaml_file import Report
 from common.yaml_kinds import Switch, Text, Values
 from deidentifier.transformations.base import (
+    Effect,
     Transformation,
     exceptions,
     key,
@@ -21,7 +22,7 @@ from deidentifier.transformations.base import (
     transformation,
     within,
 )
-from deidentifier.transformations.randomize_uid import randomize_uids
+from deidentifier.transformations.randomize_uid import randomize_uids, uid_effect
 
 if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
@@ -72,17 +73,24 @@ class RandomizeText(Transformation):
         names = listed(self.tag_patterns, self.except_tag_patterns)
         return f"Replaces the values of {names} by random text{parts}{case}, {within(self.reuse_mapping)}."
 
+    def effect(self, tag: int, vr: str, present: bool) -> Effect:
+        """Text changes, UIDs as by RandomizeUID, anything else loses its value."""
+        if not present:
+            return Effect.KEEPS
+        if vr == "UI":
+            return uid_effect(tag, vr)
+        return Effect.CHANGES if vr in _FREE or vr == "CS" or vr in _LITTLE_ROOM else Effect.EMPTIES
+
     def apply(self, element: ElementInWork) -> None:
         """Replace every value by one that is legal for the VR; what is no text is emptied."""
         if element.vr in _FREE or element.vr == "CS":
-            element.replace_values(self._replaced, element)
+            element.replace_values(self._replaced)
         elif element.vr in _LITTLE_ROOM:
-            element.replace_values(self._replaced_little, element)
+            element.replace_values(self._replaced_little)
         elif element.vr == "UI":
             randomize_uids(element)
-        elif element.present and not element.is_empty:
+        elif not element.is_empty:
             element.empty()
-            element.note(f"{element.vr} is no text: emptied")
 
     def _replaced(self, value: str, element: ElementInWork) -> str:
         if not self.split:

@@ -10,7 +10,7 @@ from pydicom._dicom_dict import DicomDictionary
 
 from common.tag_patterns import TagPattern
 from common.yaml_kinds import Text
-from deidentifier.transformations.base import Transformation, exceptions, key, listed, patterns, transformation
+from deidentifier.transformations.base import Effect, Transformation, exceptions, key, listed, patterns, transformation
 
 if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
@@ -71,9 +71,18 @@ class RandomizeUID(Transformation):
         names = listed(self.tag_patterns, self.except_tag_patterns)
         return f"Replaces the UIDs in {names} by random ones{root}, the same everywhere."
 
+    def effect(self, tag: int, vr: str, present: bool) -> Effect:
+        """UIDs change that name a thing."""
+        return uid_effect(tag, vr) if present else Effect.KEEPS
+
     def apply(self, element: ElementInWork) -> None:
         """Replace every value that names a thing."""
         randomize_uids(element, self.prefix_uid)
+
+
+def uid_effect(tag: int, vr: str) -> Effect:
+    """Return what replacing UIDs does to an element."""
+    return Effect.CHANGES if vr == "UI" and tag not in KINDS else Effect.KEEPS
 
 
 def randomize_uids(element: ElementInWork, prefix: str | None = None) -> None:
@@ -86,7 +95,7 @@ def randomize_uids(element: ElementInWork, prefix: str | None = None) -> None:
                 return value
             return element.mapped("UID", "Always", value, make)
 
-        element.replace_values(replaced, element)
+        element.replace_values(replaced)
 
 
 def random_uid(random: bytes) -> str:

@@ -9,6 +9,7 @@ from common.yaml_file import Report
 from common.yaml_kinds import Integer, Switch, Values
 from deidentifier.dates import shift_da, shift_dt, shift_dt_days, shift_tm
 from deidentifier.transformations.base import (
+    Effect,
     Transformation,
     exceptions,
     key,
@@ -72,11 +73,16 @@ class ShiftDateTime(Transformation):
             f"seconds, {within(self.reuse_mapping)}."
         )
 
+    def effect(self, tag: int, vr: str, present: bool) -> Effect:
+        """Dates and times change."""
+        moves = vr in _SHIFTS and not (self.preserve_intervals and vr == "TM")
+        return Effect.CHANGES if present and moves else Effect.KEEPS
+
     def apply(self, element: ElementInWork) -> None:
         """Move every value; one that is no legal date or time is emptied, never passed through."""
         if element.vr not in _SHIFTS or (self.preserve_intervals and element.vr == "TM"):
             return
-        element.replace_values(self._moved_by_offset if self.preserve_intervals else self._moved, element)
+        element.replace_values(self._moved_by_offset if self.preserve_intervals else self._moved)
 
     def _moved(self, value: str, element: ElementInWork) -> str:
         """Return a value moved by a distance of its own."""

@@ -8,8 +8,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
-    JPEGLossless,
-    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
@@ -22,8 +20,6 @@ ENCODABLE = (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     RLELossless,
-    JPEGLossless,
-    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEG2000Lossless,
 )

@@ -1,0 +1,88 @@
+"""The story of one instance: what comes in, what is done to it, what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from common.dicom_scan import MAX_INFLATED, scan
+from deidentifier.instance import Instance
+from deidentifier.labels import match_labels
+from deidentifier.mappings import MappingCache, MappingStore
+from deidentifier.program import Programs
+from deidentifier.rewrite import Finding
+from deidentifier.rules import Rules
+from deidentifier.work import Work
+
+
+@dataclass
+class Outcome:
+    """What became of an instance.
+
+    Attributes
+    ----------
+    state
+        ``deidentified`` or ``discarded``.
+    data
+        The new file; empty where the instance is discarded.
+    labels
+        Labels of the original.
+    """
+
+    state: str
+    data: bytes = b""
+    labels: frozenset[str] = frozenset()
+    work: Work | None = field(default=None, repr=False)
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID of the new file."""
+        return self.work.sop_instance_uid if self.work else ""
+
+    @property
+    def report(self) -> list[Finding]:
+        """What rules did, element by element, without values."""
+        return self.work.findings() if self.work else []
+
+
+class Deidentifier:
+    """De-identifies instances by some rules; one instance at a time.
+
+    Parameters
+    ----------
+    rules
+        The rules.
+    mappings
+        Where mappings are kept.
+    max_inflated
+        Limit of the size of a deflated data set, in bytes.
+    """
+
+    def __init__(self, rules: Rules, mappings: MappingStore, *, max_inflated: int = MAX_INFLATED) -> None:
+        self.rules = rules
+        self._mappings = MappingCache(mappings)
+        self._programs = Programs(rules)
+        self._max_inflated = max_inflated
+
+    def deidentify(self, data: bytes) -> Outcome:
+        """De-identify a DICOM file.
+
+        Raises
+        ------
+        InvalidDicomError
+            The bytes are not DICOM, or damaged.
+        QuarantineError
+            A person has to look at the instance.
+        DatabaseUnavailableError
+            The mappings cannot be reached; try again later.
+        """
+        original = scan(data, max_inflated=self._max_inflated)
+        labels = match_labels(self.rules.labels, original)
+        if not self.rules.scope_to_forward.holds(labels):
+            return Outcome("discarded", labels=labels)
+        program = self._programs.program(labels)
+        work = Work(original, Instance(original, self._mappings))
+        work.rewrite(program.plan)
+        if program.plan_after is not None:
+            work.clean_pixels(program.pixels)
+            work.rewrite(program.plan_after)
+        return Outcome("deidentified", work.file(program.transcode), labels, work)

@@ -1,0 +1,51 @@
+"""The file around a data set: preamble, prefix and file meta information, written afresh (PS3.10 7.1)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from common.dicom_head import EXPLICIT
+from common.dicom_scan import DEFLATED
+from deidentifier.vrs import pad
+
+IMPLEMENTATION_CLASS_UID = "2.25.302341826017345919024857761238475610293"
+IMPLEMENTATION_VERSION_NAME = "RESEARCH_PACS_2"
+_PREAMBLE = bytes(128) + b"DICM"
+
+
+def write_file(body: list[bytes | memoryview], transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:
+    """Return a DICOM file.
+
+    Parameters
+    ----------
+    body
+        The pieces of the data set, in the transfer syntax (not deflated).
+    transfer_syntax, sop_class, sop_instance
+        UIDs of the file meta information; nothing else of the original's gets there.
+    """
+    meta = _write_meta(transfer_syntax, sop_class, sop_instance)
+    return b"".join((_PREAMBLE, meta, *(_deflate(body) if transfer_syntax == DEFLATED else body)))
+
+
+def _deflate(body: list[bytes | memoryview]) -> list[bytes]:
+    """Deflate a data set; a NUL makes the length even (PS3.5 A.5)."""
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = [*map(deflater.compress, body), deflater.flush()]
+    return [*deflated, b"\0" * (sum(map(len, deflated)) % 2)]
+
+
+def _write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:
+    """Return the elements of group 0002 with their group length."""
+    elements = [EXPLICIT.write_header(0x00020001, "OB", 2) + b"\0\1"]
+    for tag, vr, text in (
+        (0x00020002, "UI", sop_class),
+        (0x00020003, "UI", sop_instance),
+        (0x00020010, "UI", transfer_syntax),
+        (0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
+        (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
+    ):
+        raw = pad(text.encode("latin-1"), vr)
+        elements.append(EXPLICIT.write_header(tag, vr, len(raw)) + raw)
+    body = b"".join(elements)
+    return EXPLICIT.write_header(0x00020000, "UL", 4) + struct.pack("<L", len(body)) + body

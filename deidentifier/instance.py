@@ -1,0 +1,114 @@
+"""What belongs to the instance in work: the scopes of its mappings, from the original's values, and its randomness."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import unicodedata
+from collections.abc import Callable
+
+from common.dicom_scan import Scan
+from common.dicom_text import decode_text, strip_padding
+from common.errors import QuarantineError
+from deidentifier.mappings import MappingCache, MappingKey
+
+PATIENT_ID, STUDY, SERIES, SOP_INSTANCE = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
+# From the widest to the narrowest: a scope without a value stands back for the next.
+_SCOPES = (("SamePatient", PATIENT_ID), ("SameStudy", STUDY), ("SameSeries", SERIES), ("SameInstance", SOP_INSTANCE))
+_MAX_DRAWS = 100
+
+
+class Instance:
+    """The mappings of one instance.
+
+    Parameters
+    ----------
+    scan
+        The original.
+    mappings
+        Those of the process.
+
+    Attributes
+    ----------
+    missing
+        Keys that were asked for and are not known yet, with what makes a value for them.
+    scope_notes
+        Scopes that had no value, with the narrower ones that were taken.
+    """
+
+    def __init__(self, scan: Scan, mappings: MappingCache) -> None:
+        self._scan = scan
+        self._mappings = mappings
+        self._known: dict[MappingKey, str] = {}
+        self._scopes: dict[str, tuple[str, str]] = {"Always": ("Always", "")}
+        self._identity = b""
+        self.missing: dict[MappingKey, Callable[[bytes], str]] = {}
+        self.scope_notes: dict[str, str] = {}
+
+    def mapped(
+        self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str], path: str
+    ) -> str | None:
+        """Return what stands for an original value, None while it has to be fetched."""
+        if not original.isascii():
+            original = unicodedata.normalize("NFC", original)
+        if reuse_mapping is None:
+            return make(self.derive(kind, path, original))
+        scope = self._scopes.get(reuse_mapping) or self._find_scope(reuse_mapping)
+        key = (kind, *scope, original)
+        found = self._known.get(key) or self._mappings.get(key)
+        if found is None:
+            self.missing[key] = make
+        else:
+            self._known[key] = found
+        return found
+
+    def fetch(self) -> None:
+        """Fetch or create all that is missing, in one round trip (but for values that were already taken).
+
+        Raises
+        ------
+        QuarantineError
+            No free value was found, which does not happen by chance.
+        """
+        for _ in range(_MAX_DRAWS):
+            proposals = {key: make(secrets.token_bytes(32)) for key, make in self.missing.items()}
+            found = self._mappings.fetch_or_create(proposals)
+            self._known.update(found)
+            self.missing = {key: make for key, make in self.missing.items() if key not in found}
+            if not self.missing:
+                return
+        raise QuarantineError("no free value was found for a mapping")
+
+    def notes(self) -> list[str]:
+        """Say which scopes had no value, and what narrower ones were taken."""
+        return [f"{wanted} has no value here, {taken} was taken" for wanted, taken in self.scope_notes.items()]
+
+    def derive(self, kind: str, path: str, original: str) -> bytes:
+        """Return 32 bytes that are random to everyone else, and the same whenever this instance comes again."""
+        if not self._identity:
+            self._identity = self._identify()
+        message = f"{kind}/{path}/{original}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._mappings.secret(), self._identity + message, "sha256")
+
+    def _identify(self) -> bytes:
+        """Return what makes the instance the same: its SOP Instance UID; without one, its bytes."""
+        uid = self._scan.value(SOP_INSTANCE)
+        return hashlib.sha256(uid or self._scan.data).digest()
+
+    def _find_scope(self, wanted: str) -> tuple[str, str]:
+        """Return the scope's type and value; where it has no value, the next narrower one's that has."""
+        names = [name for name, _ in _SCOPES]
+        candidates = ((name, self._text(tag)) for name, tag in _SCOPES[names.index(wanted) :])
+        found = next((scope for scope in candidates if scope[1]), ("SameInstance", self._identify().hex()))
+        if found[0] != wanted or not self._text(dict(_SCOPES)[wanted]):
+            self.scope_notes[wanted] = found[0]
+        self._scopes[wanted] = found
+        return found
+
+    def _text(self, tag: int) -> str:
+        raw = self._scan.value(tag)
+        if not raw:
+            return ""
+        text = decode_text(strip_padding(raw), self._scan.dataset.encodings)
+        return unicodedata.normalize("NFC", text.strip(" \0"))

@@ -1,0 +1,136 @@
+"""What stands for an original value: kept in PostgreSQL, or in memory.
+
+The key of a mapping is (kind, scope type, scope value, original). Kinds are ``UID``, ``TEXT``, ``DA``, ``TM``, ``DT``
+and ``OFFSET``. A new UID is unique; a new text that is the same for a patient or everywhere is unique among those,
+ignoring case. A stored value always wins over a proposed one.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import Protocol
+
+from common.database import Database
+
+MappingKey = tuple[str, str, str, str]
+"""Kind, scope type, scope value, original; the latter two without padding, in Unicode NFC."""
+
+_SHARED = ("Always", "SamePatient")
+_CACHED = 200_000
+
+
+class MappingStore(Protocol):
+    """Where mappings are kept."""
+
+    def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
+        """Return the stored values, storing the proposed ones where there are none.
+
+        A key is missing from the answer where its proposed value is taken: propose another.
+        """
+
+    def secret(self) -> bytes:
+        """Return the 32 bytes that values are derived with which no mapping keeps."""
+
+
+class MemoryMappings:
+    """Mappings that live as long as the process; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._values: dict[MappingKey, str] = {}
+        self._taken: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._secret = secrets.token_bytes(32)
+
+    def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
+        """Return the stored values, storing the proposed ones where there are none."""
+        with self._lock:
+            for key, proposal in wanted.items():
+                if key not in self._values and self._take(key, proposal):
+                    self._values[key] = proposal
+            return {key: self._values[key] for key in wanted if key in self._values}
+
+    def _take(self, key: MappingKey, proposal: str) -> bool:
+        kind, scope_type, _, _ = key
+        if kind != "UID" and not (kind == "TEXT" and scope_type in _SHARED):
+            return True
+        value = (kind, proposal.lower())
+        if value in self._taken:
+            return False
+        self._taken.add(value)
+        return True
+
+    def secret(self) -> bytes:
+        """Return the secret of this process."""
+        return self._secret
+
+
+class PostgresMappings:
+    """Mappings in the schema ``ingest``, shared by all workers; one round trip for all that an instance needs.
+
+    Parameters
+    ----------
+    database
+        Logged in as a role that may use the schema.
+    schema
+        Name of the schema.
+    """
+
+    def __init__(self, database: Database, schema: str = "ingest") -> None:
+        self._database = database
+        self._statement = f"SELECT {schema}.map_values(%s, NULL)"
+        self._schema = schema
+        self._secret = b""
+
+    def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
+        """Return the stored values, storing the proposed ones where there are none."""
+        rows = [(*key, proposal) for key, proposal in wanted.items()]
+        # PostgreSQL's text cannot hold NUL; it stands for one that no file has.
+        document = json.dumps(rows, ensure_ascii=False).replace("\\u0000", "\\ue000")
+        ((answer,),) = self._database.call(self._statement, (document,))
+        values = json.loads(answer)
+        return {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
+
+    def secret(self) -> bytes:
+        """Return the secret of this deployment, made by whoever asks first."""
+        if not self._secret:
+            with self._database.transaction() as cursor:
+                cursor.execute(
+                    f"INSERT INTO {self._schema}.mapping_secret (secret) VALUES (%s) ON CONFLICT DO NOTHING",  # noqa: S608  # a schema's name of our own
+                    (secrets.token_bytes(32),),
+                )
+                cursor.execute(f"SELECT secret FROM {self._schema}.mapping_secret")  # noqa: S608
+                ((value,),) = cursor.fetchall()
+                self._secret = bytes(value)
+        return self._secret
+
+
+class MappingCache:
+    """The mappings that a process has seen, in front of a store; bounded, the oldest go first."""
+
+    def __init__(self, store: MappingStore, limit: int = _CACHED) -> None:
+        self._store = store
+        self._limit = limit
+        self._known: dict[MappingKey, str] = {}
+        self.get = self._known.get
+        self._secret: bytes = b""
+
+    def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
+        """Ask the store, and remember its answer."""
+        found = self._store.fetch_or_create(wanted)
+        self._known.update(found)
+        if len(self._known) > self._limit:
+            for key in list(self._known)[: self._limit // 4]:
+                self._known.pop(key, None)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def secret(self) -> bytes:
+        """Return the store's secret."""
+        if not self._secret:
+            self._secret = self._store.secret()
+        return self._secret

@@ -1,0 +1,186 @@
+"""Rules compiled: what is done to an element is decided once for each kind of element, then looked up.
+
+::
+
+    compile_plan(rules) ──► Plan ── .top ──► PlanLevel ── .decisions[head] ──► None: not touched
+                                                 ▲                            Decision: removed, emptied,
+                                                 └──── .enter(head, item) ◄── worked on, or entered
+
+Rules stand in the order in which they are applied, and are numbered so. A decision is what all of them together do
+to an element: what an earlier rule did to a value that a later one takes away is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from common.dicom_head import Head, with_creator
+from common.tag_patterns import Level, Selectors
+from common.tags import is_private
+from deidentifier.transformations.add_tags import AddTags, Step
+from deidentifier.transformations.base import Effect, Transformation
+
+if TYPE_CHECKING:
+    from common.dicom_scan import DataSet
+
+CHARACTER_SET = 0x00080005
+_PADDING = 0xFFFCFFFC
+_KEPT = 200_000
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done to an element.
+
+    Attributes
+    ----------
+    rules
+        Numbers of the rules that decide.
+    removed, emptied
+        It goes, or its value does.
+    actions
+        Rules that work on its value, one after another.
+    level
+        What is done inside its items, for a sequence that stays.
+    numbered
+        The same by the item's number, where a rule is for one item only.
+    """
+
+    rules: tuple[int, ...] = ()
+    removed: bool = False
+    emptied: bool = False
+    actions: tuple[Transformation, ...] = ()
+    level: PlanLevel | None = field(default=None, repr=False)
+    numbered: Callable[[int], PlanLevel] | None = field(default=None, repr=False)
+
+
+_DROPPED = Decision(removed=True)
+
+
+class _Decisions(dict[Head, Decision | None]):
+    """Decisions by head, made when they are asked for the first time."""
+
+    def __init__(self, level: PlanLevel) -> None:
+        super().__init__()
+        self._level = level
+
+    def __missing__(self, head: Head) -> Decision | None:
+        if len(self) > _KEPT:
+            self.clear()
+        decision = self[head] = self._level.decide(head)
+        return decision
+
+
+@dataclass(frozen=True)
+class _Addition:
+    """What is left of an AddTags rule's path at some level."""
+
+    number: int
+    steps: tuple[Step, ...]
+
+
+class PlanLevel:
+    """What is done at the top level, or inside one kind of item."""
+
+    def __init__(self, plan: Plan, level: Level, additions: tuple[_Addition, ...]) -> None:
+        self._plan = plan
+        self._level = level
+        self._additions = additions
+        self.live = level.live or bool(additions)
+        self.added = tuple(sorted({add.steps[0].tag for add in additions if len(add.steps) == 1}))
+        self.decisions = _Decisions(self)
+
+    def decide(self, head: Head) -> Decision | None:
+        """Return what is done to an element, None for nothing."""
+        tag = head.tag
+        if tag & 0xFFFF == 0 or tag == _PADDING:
+            return _DROPPED
+        if tag == CHARACTER_SET:
+            return None
+        decision = self._decide(head, True)
+        if head.is_creator and decision is not None and not decision.removed:
+            # It names the owner of a block; changed, the block would become someone else's.
+            return None
+        if decision is None and head.vr == "SQ":
+            return self._decide_inside(head)
+        return decision
+
+    def decide_absent(self, tag: int, dataset: DataSet) -> Decision | None:
+        """Return what is done about an element that is not there, but may be added."""
+        head = Head(tag, "", "", 4)
+        if is_private(tag) and tag & 0xFFFF > 0xFF:
+            creator = dataset.find(tag & 0xFFFF0000 | tag >> 8 & 0xFF)
+            text = dataset.raw(creator).decode("latin-1").strip(" \0") if creator else ""
+            head = with_creator(head, text)
+        decision = self._decide(head, False)
+        return None if decision is None or decision.removed else decision
+
+    def _decide(self, head: Head, present: bool) -> Decision | None:
+        """Go through the rules in order, keeping those that have an effect in the end."""
+        actions: list[int] = []
+        emptied = written = False
+        number = -1
+        while (number := self._next(head, number)) >= 0:
+            rule = self._plan.rules[number]
+            effect = rule.effect(head.tag, head.vr, present)
+            if effect is Effect.REMOVES:
+                return Decision((number,), removed=True)
+            if effect is Effect.WRITES and isinstance(rule, AddTags):
+                # What later rules match is the element as it is now.
+                head = Head(head.tag, rule.vr, head.written, head.length_at, head.creator)
+                actions, emptied, written, present = [number], False, True, True
+            elif effect is Effect.EMPTIES:
+                actions, emptied = [*(actions if written else ()), number], True
+            elif effect is Effect.CHANGES and not emptied:
+                actions.append(number)
+        if not actions:
+            return None
+        rules = self._plan.rules
+        return Decision(
+            tuple(actions), emptied=emptied and not written, actions=tuple(rules[number] for number in actions)
+        )
+
+    def _next(self, head: Head, after: int) -> int:
+        """Return the number of the next rule that is for an element, -1 after the last."""
+        numbers = {*self._level.matching(head)}
+        numbers |= {add.number for add in self._additions if len(add.steps) == 1 and add.steps[0].tag == head.tag}
+        return min((number for number in numbers if number > after), default=-1)
+
+    def _decide_inside(self, head: Head) -> Decision | None:
+        """Return the decision to enter a sequence, None where nothing can happen in it."""
+        level = self.enter(head, None)
+        numbered = any(add.steps[0].tag == head.tag and add.steps[0].item is not None for add in self._additions)
+        if numbered:
+            return Decision(level=level, numbered=lambda item: self.enter(head, item))
+        return Decision(level=level) if level.live else None
+
+    def enter(self, head: Head, item: int | None) -> PlanLevel:
+        """Return the level of an item (counted from 0) of a sequence; None for an item that no rule numbers."""
+        inside = tuple(
+            _Addition(add.number, add.steps[1:])
+            for add in self._additions
+            if len(add.steps) > 1 and add.steps[0].tag == head.tag and add.steps[0].item in (None, item)
+        )
+        level = self._level.enter(head)
+        known = self._plan.levels.get((level, inside))
+        if known is None:
+            known = self._plan.levels[level, inside] = PlanLevel(self._plan, level, inside)
+        return known
+
+
+class Plan:
+    """The rules of one kind of instance, compiled.
+
+    Parameters
+    ----------
+    rules
+        In the order in which they are applied.
+    """
+
+    def __init__(self, rules: Sequence[Transformation]) -> None:
+        self.rules = tuple(rules)
+        self.levels: dict[tuple[Level, tuple[_Addition, ...]], PlanLevel] = {}
+        additions = tuple(_Addition(number, rule.tag) for number, rule in enumerate(rules) if isinstance(rule, AddTags))
+        self.top = PlanLevel(self, Selectors([rule.selector() for rule in rules]).top, additions)

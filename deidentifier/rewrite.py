@@ -1,0 +1,224 @@
+"""Applying a plan: untouched byte ranges of the original are joined with what rules wrote.
+
+The data set is walked once; elements whose rules need mappings wait until all that the instance needs is fetched
+together. Only then are the bytes put together, innermost sequences first, as lengths depend on what is inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from common.dicom_head import ITEM, Head
+from common.dicom_scan import DataSet, Element, Item, Scan
+from common.errors import InvalidDicomError
+from common.tags import format_tag, is_private, keyword_of
+from deidentifier.element import ElementInWork
+from deidentifier.instance import Instance
+from deidentifier.plan import Decision, Plan, PlanLevel
+
+_UNDEFINED = b"\xff\xff\xff\xff"
+_DELIMITER = 8
+
+Chosen = tuple[Element, Decision]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What rules did to an element: its path, its VR, the rules with their lines, what became of it, and notes."""
+
+    path: str
+    vr: str
+    rules: tuple[str, ...]
+    outcome: str
+    notes: tuple[str, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the finding as plain data, for a report."""
+        return asdict(self)
+
+
+class Rewriter:
+    """Applies a plan to one instance."""
+
+    def __init__(self, plan: Plan, instance: Instance) -> None:
+        self._plan = plan
+        self._instance = instance
+        self._waiting: list[ElementInWork] = []
+        self._log: list[tuple[str, Head, Decision, ElementInWork | None]] = []
+        self._top: list[Piece] | None = None
+
+    def rewrite(self, scan: Scan) -> list[Piece]:
+        """Return the pieces of the new data set, to be joined."""
+        self._top = self._dataset(scan.dataset, self._plan.top, "")
+        while self._waiting:
+            self._instance.fetch()
+            self._waiting = [element for element in self._waiting if not element.advance()]
+        if self._top is None:
+            return [memoryview(scan.data)[scan.dataset.start : scan.dataset.end]]
+        return self._top
+
+    def new_value(self, tag: int, old: bytes | None) -> bytes | None:
+        """Return the value that a top-level element has now; None where it is gone."""
+        for path, head, _, element in self._log:
+            if head.tag == tag and not path:
+                return element.raw if element is not None and element.present else None
+        return old
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what was done, element by element."""
+        for path, head, decision, element in self._log:
+            name = path + (keyword_of(head.tag) or format_tag(head.tag))
+            rules = tuple(f"{rule.NAME}:{rule.line}" for rule in map(self._plan.rules.__getitem__, decision.rules))
+            if element is None:
+                yield Finding(name, head.vr, rules, "removed" if decision.removed else "emptied")
+            elif element.changed or element.notes:
+                yield Finding(name, element.vr, rules, element.outcome, tuple(element.notes))
+
+    def _dataset(self, dataset: DataSet, level: PlanLevel, path: str) -> list[Piece] | None:
+        """Return the pieces of a data set or an item, None where nothing happens in it."""
+        decisions = level.decisions
+        chosen: list[Chosen] = [
+            (element, decision) for element in dataset.elements if (decision := decisions[element[0]]) is not None
+        ]
+        if level.added:
+            chosen = _with_additions(chosen, dataset, level)
+        if any(decision.removed and element[0].special for element, decision in chosen):
+            chosen = _with_creators(chosen, dataset)
+        return self._pieces(chosen, dataset, path) if chosen else None
+
+    def _pieces(self, chosen: list[Chosen], dataset: DataSet, path: str) -> list[Piece] | None:
+        data = memoryview(dataset.scan.data)
+        pieces: list[Piece] = []
+        copied = dataset.start
+        touched = False
+        for element, decision in chosen:
+            _, start, value, end = element
+            if decision.emptied and value == end:
+                continue
+            piece = self._piece(dataset, element, decision, path)
+            if piece is None and decision.level is not None:
+                continue
+            if start > copied:
+                pieces.append(data[copied:start])
+            if piece is not None:
+                pieces.append(piece)
+            copied = end
+            touched = True
+        if not touched:
+            return None
+        pieces.append(data[copied : dataset.end])
+        return pieces
+
+    def _piece(self, dataset: DataSet, element: Element, decision: Decision, path: str) -> Piece | None:
+        """Return what stands for an element in the result; None where it goes, or nothing happens in its items."""
+        head = element[0]
+        if decision.level is not None:
+            return self._sequence(dataset, element, decision.level, decision.numbered, path)
+        if decision.removed or decision.emptied:
+            self._log.append((path, head, decision, None))
+            return memoryview(dataset.syntax.rewrite_header(head, 0)) if decision.emptied else None
+        work = ElementInWork(dataset, element, decision.actions, self._instance, path)
+        self._log.append((path, head, decision, work))
+        if not work.advance():
+            self._waiting.append(work)
+        return work
+
+    def _sequence(
+        self,
+        dataset: DataSet,
+        element: Element,
+        level: PlanLevel,
+        numbered: Callable[[int], PlanLevel] | None,
+        path: str,
+    ) -> Piece | None:
+        """Return the sequence with what is done in its items, None where nothing is."""
+        head = element[0]
+        try:
+            items = dataset.items(element)
+        except InvalidDicomError:
+            if head.written != "UN":
+                raise
+            # Nobody can tell what is inside, so nothing of it is passed on.
+            self._log.append((path, head, Decision(emptied=True), None))
+            return memoryview(dataset.syntax.rewrite_header(head, 0))
+        name = path + (keyword_of(head.tag) or format_tag(head.tag))
+        rewritten = []
+        for number, item in enumerate(items):
+            inside = numbered(number) if numbered else level
+            rewritten.append((item, self._dataset(item, inside, f"{name}[{number}].")))
+        if all(pieces is None for _, pieces in rewritten):
+            return None
+        return SequenceInWork(dataset, element, rewritten)
+
+
+@dataclass(frozen=True)
+class SequenceInWork:
+    """A sequence with items in which something happens."""
+
+    dataset: DataSet
+    element: Element
+    items: list[tuple[Item, list[Piece] | None]]
+
+    def written(self) -> bytes:
+        """Return the bytes of the sequence; lengths that were defined are defined again."""
+        data = self.dataset.scan.data
+        head, start, value, end = self.element
+        body = b"".join(_written_item(item, pieces) for item, pieces in self.items)
+        if data[value - 4 : value] == _UNDEFINED:
+            return data[start:value] + body + data[end - _DELIMITER : end]
+        return self.dataset.syntax.rewrite_header(head, len(body)) + body
+
+
+Piece = memoryview | ElementInWork | SequenceInWork
+
+
+def piece_bytes(piece: Piece) -> bytes | memoryview:
+    """Return the bytes of a piece."""
+    return piece if isinstance(piece, memoryview) else piece.written()
+
+
+def join(pieces: list[Piece]) -> bytes:
+    """Return the bytes of pieces."""
+    return b"".join([piece_bytes(piece) for piece in pieces])
+
+
+def _written_item(item: Item, pieces: list[Piece] | None) -> bytes:
+    data = item.scan.data
+    if pieces is None:
+        return data[item.header : item.after]
+    body = join(pieces)
+    if item.after != item.end:
+        return data[item.header : item.start] + body + data[item.end : item.after]
+    return item.syntax.write_item_header(ITEM, len(body)) + body
+
+
+def _with_additions(chosen: list[Chosen], dataset: DataSet, level: PlanLevel) -> list[Chosen]:
+    """Put in the elements that are added, where their tags belong."""
+    present = {element[0].tag for element in dataset.elements}
+    for tag in level.added:
+        if tag not in present and (decision := level.decide_absent(tag, dataset)) is not None:
+            place = next((start for head, start, _, _ in dataset.elements if head.tag > tag), dataset.end)
+            chosen.append(((Head(tag, "", "", 4), place, place, place), decision))
+    # An added element begins and ends where the next one begins.
+    return sorted(chosen, key=lambda each: (each[0][1], each[0][3], each[0][0].tag))
+
+
+def _with_creators(chosen: list[Chosen], dataset: DataSet) -> list[Chosen]:
+    """Let private creators stay as long as an element of their block stays, and go with the last (PS3.5 7.8.1)."""
+    gone = {element[1] for element, decision in chosen if decision.removed}
+    blocks: dict[int, bool] = {}
+    for head, start, _, _ in [*dataset.elements, *(element for element, _ in chosen if element[1] == element[3])]:
+        if is_private(head.tag) and head.tag & 0xFFFF > 0xFF:
+            block = head.tag & 0xFFFFFF00
+            blocks[block] = blocks.get(block, False) or start not in gone
+    creators = {element[1]: element for element in dataset.elements if element[0].is_creator}
+    kept = [
+        (element, decision) for element, decision in chosen if element[1] not in creators or element[1] == element[3]
+    ]
+    for start, element in creators.items():
+        stays = blocks.get(element[0].tag & 0xFFFF0000 | (element[0].tag & 0xFF) << 8)
+        if stays is False or (stays is None and start in gone):
+            kept.append((element, next((d for e, d in chosen if e is element), Decision(removed=True))))
+    return sorted(kept, key=lambda each: (each[0][1], each[0][3], each[0][0].tag))

@@ -1,0 +1,62 @@
+"""The data set of an instance while it becomes the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from common.dicom_scan import Scan, scan_dataset
+from common.dicom_text import strip_padding
+from deidentifier.file_meta import write_file
+from deidentifier.instance import SOP_INSTANCE, Instance
+from deidentifier.pixel_work import clean_pixels
+from deidentifier.plan import Plan
+from deidentifier.rewrite import Finding, Piece, Rewriter, join, piece_bytes
+from deidentifier.transcode import transcode
+from deidentifier.transformations.randomize_uid import random_uid
+from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
+
+_SOP_CLASS = 0x00080016
+
+
+class Work:
+    """The data set in work: rewritten by plans, its pixels cleaned in between, written as a file in the end."""
+
+    def __init__(self, original: Scan, instance: Instance) -> None:
+        self._scan = original
+        self._instance = instance
+        self._pieces: list[Piece] = []
+        self._rewriters: list[Rewriter] = []
+        self._sop_class = original.value(_SOP_CLASS)
+        self._sop_instance = original.value(SOP_INSTANCE)
+
+    def rewrite(self, plan: Plan) -> None:
+        """Apply the rules of a plan."""
+        rewriter = Rewriter(plan, self._instance)
+        self._pieces = rewriter.rewrite(self._scan)
+        self._sop_class = rewriter.new_value(_SOP_CLASS, self._sop_class)
+        self._sop_instance = rewriter.new_value(SOP_INSTANCE, self._sop_instance)
+        self._rewriters.append(rewriter)
+
+    def clean_pixels(self, rules: Sequence[RemoveBurnedInAnnotations]) -> None:
+        """Blacken what rules for pixels ask for; what comes next is scanned anew."""
+        self._scan = clean_pixels(scan_dataset(join(self._pieces), self._scan.transfer_syntax), rules)
+        self._pieces = []
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID of the result; where it has none, one that is made up for the file meta information."""
+        if not self._sop_instance:
+            return random_uid(self._instance.derive("UID", "MediaStorageSOPInstanceUID", ""))
+        return strip_padding(self._sop_instance).decode("latin-1")
+
+    def file(self, transfer_syntax: str | None = None) -> bytes:
+        """Return the DICOM file, in another transfer syntax if asked."""
+        own = self._scan.transfer_syntax
+        sop_class = strip_padding(self._sop_class or b"").decode("latin-1")
+        data = write_file([piece_bytes(piece) for piece in self._pieces], own, sop_class, self.sop_instance_uid)
+        return transcode(data, transfer_syntax) if transfer_syntax and transfer_syntax != own else data
+
+    def findings(self) -> list[Finding]:
+        """Return what rules did, element by element, without values."""
+        found = [finding for rewriter in self._rewriters for finding in rewriter.findings()]
+        return found + [Finding("", "", (), "note", (note,)) for note in self._instance.notes()]
