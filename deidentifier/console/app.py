@@ -16,7 +16,6 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 
-from common.database import Database
 from common.errors import (
     NotFoundError,
     RefusedError,
@@ -25,19 +24,16 @@ from common.errors import (
     UnauthenticatedError,
 )
 from common.log import describe_exception
-from common.orthanc import Orthanc
-from common.tasks import TaskQueue
 from common.web import install_security_headers
 from deidentifier.console import views
-from deidentifier.console.gate import SCHEMA, Gate, install_gate
+from deidentifier.console.gate import Gate, install_gate
 from deidentifier.console.settings import ConsoleSettings
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: ConsoleSettings, *, database: Database | None = None) -> Flask:
-    """Make the application; ``database`` is a pool logged in as ``rpacs_deidentifier``."""
-    database = database or Database.from_settings(settings, application="deidentifier console")
+def create_app(settings: ConsoleSettings) -> Flask:
+    """Make the application."""
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -50,14 +46,9 @@ def create_app(settings: ConsoleSettings, *, database: Database | None = None) -
         MAX_CONTENT_LENGTH=2**20,
         WTF_CSRF_TIME_LIMIT=None,
     )
-    app.extensions["gate"] = Gate.build(settings, database)
-    app.extensions["console"] = views.Console(
-        settings=settings,
-        database=database,
-        queue=TaskQueue(database, SCHEMA),
-        source=Orthanc(settings.source_url, settings.source_username, settings.source_password),
-        destination=Orthanc(settings.destination_url, settings.destination_username, settings.destination_password),
-    )
+    console = views.Console.from_settings(settings, "deidentifier console")
+    app.extensions["console"] = console
+    app.extensions["gate"] = Gate.build(settings, console.database)
     Bootstrap5(app)
     CSRFProtect(app)
     app.register_blueprint(views.blueprint)

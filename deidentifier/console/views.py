@@ -10,15 +10,13 @@ from typing import Any, cast
 from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from common.database import Database
 from common.errors import NotFoundError
-from common.orthanc import Orthanc
-from common.tasks import TaskQueue
 from common.web import safe_cell
 from deidentifier.console.activity import LAST_HOUR, LAST_WEEK, Slot, Span, draw_bars, read_activity, read_feeds
 from deidentifier.console.comparison import Row, compare
 from deidentifier.console.gate import administrators_only, may_decide, note
 from deidentifier.console.settings import ConsoleSettings
+from deidentifier.ingest import Ingest
 
 blueprint = Blueprint("views", __name__)
 PAGE = 100
@@ -27,15 +25,11 @@ _MAX_EXPORT = 100_000
 _SHOWN = ("id", "subject", "state", "error_code", "attempts", "asked_at", "finished_at")
 
 
-@dataclass(frozen=True)
-class Console:
-    """What the pages need in one process."""
+@dataclass
+class Console(Ingest):
+    """What the pages need in one process: the peers of the ingest side, with the console's own settings."""
 
     settings: ConsoleSettings
-    database: Database
-    queue: TaskQueue
-    source: Orthanc
-    destination: Orthanc
 
 
 def console() -> Console:
