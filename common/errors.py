@@ -13,6 +13,7 @@
     │   ├── QuarantineError             a person has to look at this instance
     │   ├── NotFoundError               a peer has no such resource
     │   ├── RefusedError                a peer or we refuse: credentials, permissions, limits
+    │   │   └── SearchTimeoutError      a search looks at too much
     │   │   └── UnauthenticatedError    nobody we know: no login, or a proof of it that does not hold
     │   └── StatementError              PostgreSQL refused a statement
     └── TransientError                  worth another try later, without using up an attempt
@@ -113,6 +114,10 @@ class RefusedError(PermanentError):
 
 class UnauthenticatedError(RefusedError):
     """The request is not authenticated."""
+
+
+class SearchTimeoutError(RefusedError):
+    """The search takes too long: narrow it by a value that is the same in whole series, as Modality or StudyDate."""
 
 
 class StatementError(PermanentError):

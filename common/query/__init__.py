@@ -4,9 +4,9 @@
 combined with ``all_of`` and ``any_of``, never as text.
 """
 
-from common.query.match import compile_match, match
+from common.query.match import Source, compile_match, match
 from common.query.parser import parse
-from common.query.tree import EVERYTHING, NOTHING, And, Condition, Node, Not, Or, all_of, any_of
+from common.query.tree import EVERYTHING, NOTHING, And, Condition, Node, Not, Or, all_of, any_of, conditions
 from common.query.write import describe, format_query
 
 __all__ = [
@@ -17,9 +17,11 @@ __all__ = [
     "Node",
     "Not",
     "Or",
+    "Source",
     "all_of",
     "any_of",
     "compile_match",
+    "conditions",
     "describe",
     "format_query",
     "match",

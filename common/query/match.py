@@ -14,7 +14,11 @@ class Source(Protocol):
     """Anything that knows the texts of its elements' values: a scanned file, a data set, an index document."""
 
     def values(self, path: TagPath) -> Sequence[str] | None:
-        """Return the texts of an element's values over all items; None where it is absent."""
+        """Return the texts of an element's values, over all items.
+
+        None where it is absent, ``[]`` where it is present without a value, ``[""]`` where it is binary; of a sequence
+        one text for each item.
+        """
 
 
 def match(node: Node, source: Source) -> bool:

@@ -1,66 +1,22 @@
 """The operators: what each takes, how it is said in English, and its meaning on the texts of an element's values.
 
-The meaning is a function of ``values``, the texts of the element's values: ``None`` where the element is absent, an
-empty list where it has no value, ``""`` for an empty or binary value.
+Every operator is a *test* of the texts of an element that is present, or the negation of one. A test is false on an
+absent element; so ``StrNotEquals`` is exactly ``NOT StrEquals``, absent included. The index translates the tests
+(``website/index/sql.py``), so an operator is a row here and nothing else anywhere.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from functools import lru_cache
+
+from common.query.texts import clean, date_of, equals, number_of, parse_date_operand, parse_number
 
 Values = Sequence[str] | None
 Predicate = Callable[[Values], bool]
-
-# What counts as a number: ASCII digits with an optional sign, fraction and exponent; padding is allowed.
-NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
-_DATE_VALUE = re.compile(r"([0-9]{4})\.?([0-9]{2})\.?([0-9]{2})")
-_DATE_OPERAND = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
-
-
-def fold(text: str) -> str:
-    """Bring a text into the form in which texts are compared: NFC, then case folded; NUL cannot be stored."""
-    return unicodedata.normalize("NFC", text).replace("\0", "").casefold()
-
-
-def parse_number(text: str) -> float | None:
-    """Return the number that a value or operand is, or None."""
-    match = NUMBER.fullmatch(text)
-    if match is None:
-        return None
-    number = float(match[1])
-    return number if number not in (float("inf"), float("-inf")) else None
-
-
-def parse_date_value(text: str) -> str | None:
-    """Return ``YYYYMMDD`` of a DA or DT value (its first eight digits), or None where it does not begin with a date."""
-    match = _DATE_VALUE.match(text)
-    return _legal_date(match)
-
-
-def parse_date_operand(text: str) -> str | None:
-    """Return ``YYYYMMDD`` of ``2024-01-31`` or ``20240131``, or None."""
-    return _legal_date(_DATE_OPERAND.fullmatch(text.strip()))
-
-
-def _legal_date(match: re.Match[str] | None) -> str | None:
-    if match is None:
-        return None
-    try:
-        date(int(match[1]), int(match[2]), int(match[3]))
-    except ValueError:
-        return None
-    return match[1] + match[2] + match[3]
-
-
-@lru_cache(4096)
-def wildcard(pattern: str) -> re.Pattern[str]:
-    """Compile a text with ``*`` for any run of characters, to be matched against folded values."""
-    return re.compile(".*".join(re.escape(part) for part in fold(pattern).split("*")), re.DOTALL)
+Operand = float | int | tuple[str, ...] | None
+"""What a test compares with: a number, a day ``yyyymmdd``, patterns, or nothing."""
+Test = Callable[[Sequence[str], Operand], bool]
 
 
 @dataclass(frozen=True)
@@ -75,70 +31,98 @@ class Operator:
         What its operand is: ``none``, ``text``, ``number``, ``date`` or ``list``.
     english
         Of a condition, with ``{tag}`` and ``{value}``.
-    meaning
-        Makes the predicate of an operand.
+    test
+        Name of the test in :data:`TESTS`.
+    negated
+        True when the operator holds where the test does not.
     """
 
     name: str
     kind: str
     english: str
-    meaning: Callable[[tuple[str, ...]], Predicate]
+    test: str
+    negated: bool = False
+
+    def operand(self, operands: tuple[str, ...]) -> Operand:
+        """Return what the test compares with; raises ``ValueError`` where an operand is not of the kind."""
+        if self.kind == "none":
+            return None
+        if self.kind in ("text", "list"):
+            return tuple(map(clean, operands))
+        value = (parse_number if self.kind == "number" else parse_date_operand)(operands[0])
+        if value is None:
+            raise ValueError(f"{self.name} takes a {self.kind}")
+        return value
+
+    def meaning(self, operands: tuple[str, ...]) -> Predicate:
+        """Make the predicate of some operands: a function of an element's texts, None where it is absent."""
+        operand, test, negated = self.operand(operands), TESTS[self.test], self.negated
+
+        def predicate(values: Values) -> bool:
+            return (values is not None and test([clean(value) for value in values], operand)) is not negated
+
+        return predicate
 
 
-def _numbers(test: Callable[[float, float], bool]) -> Callable[[tuple[str, ...]], Predicate]:
-    def make(operands: tuple[str, ...]) -> Predicate:
-        operand = parse_number(operands[0]) or 0.0
-        return lambda values: any(
-            number is not None and test(number, operand) for number in map(parse_number, values or ())
-        )
+def _numbers(compare: Callable[[float, float], bool]) -> Test:
+    def test(texts: Sequence[str], operand: Operand) -> bool:
+        if not isinstance(operand, int | float):
+            raise TypeError("compared with a number")
+        return any(number is not None and compare(number, operand) for number in map(number_of, texts))
 
-    return make
-
-
-def _dates(test: Callable[[str, str], bool]) -> Callable[[tuple[str, ...]], Predicate]:
-    def make(operands: tuple[str, ...]) -> Predicate:
-        operand = parse_date_operand(operands[0]) or ""
-        return lambda values: any(day is not None and test(day, operand) for day in map(parse_date_value, values or ()))
-
-    return make
+    return test
 
 
-def _equals(operands: tuple[str, ...]) -> Predicate:
-    patterns = [wildcard(operand) for operand in operands]
-    return lambda values: any(pattern.fullmatch(fold(value)) for value in values or () for pattern in patterns)
+def _dates(compare: Callable[[int, float], bool]) -> Test:
+    def test(texts: Sequence[str], operand: Operand) -> bool:
+        if not isinstance(operand, int):
+            raise TypeError("compared with a day")
+        return any(day is not None and compare(day, operand) for day in map(date_of, texts))
+
+    return test
 
 
-def _not_equals(operands: tuple[str, ...]) -> Predicate:
-    equals = _equals(operands)
-    return lambda values: not equals(values)
+def _equal(texts: Sequence[str], operand: Operand) -> bool:
+    if not isinstance(operand, tuple):
+        raise TypeError("compared with patterns")
+    return any(equals(text, pattern) for text in texts for pattern in operand)
 
 
-def _number_not_equals(operands: tuple[str, ...]) -> Predicate:
-    operand = parse_number(operands[0])
-    return lambda values: all(number is not None and number != operand for number in map(parse_number, values or ()))
+def _clash(texts: Sequence[str], operand: Operand) -> bool:
+    """Tell whether a value is no number, or equals: what ``NbNotEquals`` rules out."""
+    return any(number is None or number == operand for number in map(number_of, texts))
 
 
-def is_empty(values: Values) -> bool:
-    """Tell whether an element is present and has no value, or an empty (or binary) one."""
-    return values is not None and (not values or any(not value.strip(" \0") for value in values))
-
+TESTS: dict[str, Test] = {
+    "present": lambda texts, operand: True,
+    "empty": lambda texts, operand: not texts or "" in texts,
+    "equal": _equal,
+    "number =": _numbers(lambda a, b: a == b),
+    "number clash": _clash,
+    "number >": _numbers(lambda a, b: a > b),
+    "number <": _numbers(lambda a, b: a < b),
+    "number >=": _numbers(lambda a, b: a >= b),
+    "number <=": _numbers(lambda a, b: a <= b),
+    "date <": _dates(lambda a, b: a < b),
+    "date >": _dates(lambda a, b: a > b),
+}
 
 _ALL = (
-    Operator("Exists", "none", "{tag} is present", lambda _: lambda values: values is not None),
-    Operator("NotExists", "none", "{tag} is absent", lambda _: lambda values: values is None),
-    Operator("Empty", "none", "{tag} is empty", lambda _: is_empty),
-    Operator("NotEmpty", "none", "{tag} is not empty", lambda _: lambda values: not is_empty(values)),
-    Operator("StrEquals", "text", "{tag} is {value}", _equals),
-    Operator("StrNotEquals", "text", "{tag} is not {value}", _not_equals),
-    Operator("NbEquals", "number", "{tag} equals {value}", _numbers(lambda a, b: a == b)),
-    Operator("NbNotEquals", "number", "{tag} does not equal {value}", _number_not_equals),
-    Operator("NbGreater", "number", "{tag} is greater than {value}", _numbers(lambda a, b: a > b)),
-    Operator("NbLess", "number", "{tag} is less than {value}", _numbers(lambda a, b: a < b)),
-    Operator("NbGreaterOrEquals", "number", "{tag} is at least {value}", _numbers(lambda a, b: a >= b)),
-    Operator("NbLessOrEquals", "number", "{tag} is at most {value}", _numbers(lambda a, b: a <= b)),
-    Operator("DateBefore", "date", "{tag} is before {value}", _dates(lambda a, b: a < b)),
-    Operator("DateAfter", "date", "{tag} is after {value}", _dates(lambda a, b: a > b)),
-    Operator("In", "list", "{tag} is one of {value}", _equals),
+    Operator("Exists", "none", "{tag} is present", "present"),
+    Operator("NotExists", "none", "{tag} is absent", "present", negated=True),
+    Operator("Empty", "none", "{tag} is empty", "empty"),
+    Operator("NotEmpty", "none", "{tag} is not empty", "empty", negated=True),
+    Operator("StrEquals", "text", "{tag} is {value}", "equal"),
+    Operator("StrNotEquals", "text", "{tag} is not {value}", "equal", negated=True),
+    Operator("NbEquals", "number", "{tag} equals {value}", "number ="),
+    Operator("NbNotEquals", "number", "{tag} does not equal {value}", "number clash", negated=True),
+    Operator("NbGreater", "number", "{tag} is greater than {value}", "number >"),
+    Operator("NbLess", "number", "{tag} is less than {value}", "number <"),
+    Operator("NbGreaterOrEquals", "number", "{tag} is at least {value}", "number >="),
+    Operator("NbLessOrEquals", "number", "{tag} is at most {value}", "number <="),
+    Operator("DateBefore", "date", "{tag} is before {value}", "date <"),
+    Operator("DateAfter", "date", "{tag} is after {value}", "date >"),
+    Operator("In", "list", "{tag} is one of {value}", "equal"),
 )
 OPERATORS = {operator.name: operator for operator in _ALL}
 BY_LOWER_CASE = {operator.name.lower(): operator for operator in _ALL}

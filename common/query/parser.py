@@ -20,7 +20,8 @@ import re
 from dataclasses import dataclass
 
 from common.errors import QueryError
-from common.query.operators import BY_LOWER_CASE, OPERATORS, Operator, parse_date_operand, parse_number
+from common.query.operators import BY_LOWER_CASE, OPERATORS, Operator
+from common.query.texts import parse_date_operand, parse_number
 from common.query.tree import EVERYTHING, And, Condition, Node, Not, Or
 from common.tags import nearest, parse_tag_path
 
@@ -174,7 +175,7 @@ class _Parser:
     def parse_value(self, operator: Operator) -> str:
         token = self.take()
         if token.kind == "quoted":
-            text = re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL)
+            text = re.sub(r'\\(["\\])', r"\1", token.text[1:-1])
         elif token.kind == "word":
             # A comma separates values in a list alone; elsewhere it is part of a word.
             text = token.text + ("" if operator.kind == "list" else self._rest_of_word(token))

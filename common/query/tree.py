@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from common.tags import TagPath
@@ -64,3 +64,12 @@ def any_of(nodes: Iterable[Node]) -> Node:
         parts += node.parts if isinstance(node, Or) else (node,)
     unique = tuple(dict.fromkeys(parts))
     return unique[0] if len(unique) == 1 else Or(unique)
+
+
+def conditions(node: Node) -> Iterator[Condition]:
+    """Yield the conditions of a tree, left to right."""
+    if isinstance(node, Condition):
+        yield node
+        return
+    for part in (node.part,) if isinstance(node, Not) else node.parts:
+        yield from conditions(part)

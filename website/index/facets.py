@@ -1,0 +1,71 @@
+"""Values with counts: what the matching instances hold at a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from common.database import Cursor
+from website.index.forms import META_UID, UID
+from website.index.sql import Fragment, Plan
+from website.index.statements import values_at, with_matched
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    """A value, and how many of the matching instances and series hold it."""
+
+    value: str
+    instances: int
+    series: int
+
+
+def read_facets(
+    cursor: Cursor, plan: Plan, paths: list[int], limit: int, prefix: str | None = None
+) -> dict[int, list[FacetValue]]:
+    """Read the commonest values at some paths, in one statement.
+
+    The instances' own UIDs are no facet: each instance has its own.
+
+    Parameters
+    ----------
+    prefix
+        If given, a pattern of LIKE for folded texts: facts without a text like it are left out.
+    """
+    wanted = [path for path in paths if path not in (UID, META_UID)]
+    found: dict[int, list[FacetValue]] = {path: [] for path in paths}
+    if not wanted:
+        return found
+    begin, values = with_matched(plan)
+    parts = [_values_of(plan, path, prefix) for path in wanted]
+    counted = " UNION ALL ".join(
+        f"(SELECT {path}, value, sum(n), sum(series) FROM ({text}) AS each GROUP BY value"  # noqa: S608
+        " ORDER BY 3 DESC, 2 LIMIT %s)"
+        for path, (text, _) in zip(wanted, parts, strict=True)
+    )
+    cursor.execute(f"{begin} {counted}", values + [each for _, given in parts for each in [*given, limit]])
+    for path, value, instances, series in cursor.fetchall():
+        found[path].append(FacetValue(value, int(instances), int(series)))
+    return found
+
+
+def _values_of(plan: Plan, path: int, prefix: str | None) -> Fragment:
+    """Return ``value, n, series``: by fact for the series that agree at the path, by instance for the mixed ones."""
+    like = "WHERE EXISTS (SELECT FROM unnest(coalesce(fact.folded, fact.texts)) AS text WHERE text LIKE %s)"
+    agreed = (
+        "SELECT value, held.n, held.series FROM (SELECT f.fact, sum(m.n) AS n, count(*) AS series FROM matched AS m"  # noqa: S608
+        f" JOIN {values_at(path)} AS f ON f.series = m.id WHERE NOT {path} = ANY (m.mixed) GROUP BY f.fact) AS held"
+        " JOIN research.fact ON fact.id = held.fact CROSS JOIN LATERAL (SELECT DISTINCT unnest(fact.texts) AS value)"
+        f" AS texts {like if prefix else ''}"
+    )
+    test, more = plan.instance
+    mixed = (
+        "SELECT own.value, count(*) AS n, 1 AS series FROM verdict AS v"  # noqa: S608
+        f" LEFT JOIN {values_at(path)} AS f ON f.series = v.id CROSS JOIN LATERAL (SELECT DISTINCT i.orthanc,"
+        f" element #>> '{{}}' AS value FROM research.instance AS i CROSS JOIN LATERAL jsonb_path_query("
+        f"CASE WHEN i.delta ? '{path}' THEN i.delta -> '{path}' ELSE to_jsonb(f.texts) END, '$[*]') AS element"
+        f" WHERE i.series = v.id AND (v.must OR {test})) AS own"
+        f" WHERE {path} = ANY (v.mixed) AND own.value IS NOT NULL GROUP BY own.value, v.id"
+    )
+    values: list[Any] = [prefix] if prefix else []
+    return f"{agreed} UNION ALL {mixed}", values + more

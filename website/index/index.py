@@ -1,0 +1,285 @@
+"""The index of the research archive: one object, safe to share between threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2.errors
+
+from common.database import Cursor, Database
+from common.errors import NotFoundError, SearchTimeoutError
+from common.query import EVERYTHING, Node, conditions, match
+from common.query.texts import clean, fold
+from common.tags import TagPath, keyword_of, parse_tag_path
+from website.index.document import IndexDocument, InstanceIds, format_path, pack_id, unpack_id
+from website.index.facets import FacetValue, read_facets
+from website.index.forms import META_UID, UID
+from website.index.pages import Level, Page, parse_sort, read_page
+from website.index.sql import Plan, like_pattern, translate
+from website.index.statements import with_matched, with_verdict
+from website.index.writer import Writer
+
+# Memory for the hashed subplans and sorts of one search; PostgreSQL's default (4 MB) is too little for millions of
+# instances. Compiling a statement takes longer than running it.
+_PREPARE = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL statement_timeout = %s"
+_SERIES_AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many of each level match: an instance does, or holds one that does."""
+
+    patients: int
+    studies: int
+    series: int
+    instances: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A matching instance: its place among the instances of its series (from 1), its document on request."""
+
+    ids: InstanceIds
+    index_in_series: int
+    document: IndexDocument | None = None
+
+
+class Index:
+    """What is in the research archive, to add to, remove from, and search.
+
+    Parameters
+    ----------
+    database
+        With the schema ``research``.
+    timeout
+        Seconds that a statement of a search may take.
+    """
+
+    def __init__(self, database: Database, *, timeout: float = 20.0) -> None:
+        self._database = database
+        self._timeout = timeout
+        self._writer = Writer(database)
+
+    def add(self, documents: Iterable[IndexDocument]) -> None:
+        """Add or replace instances, all or none; raises ``DatabaseUnavailableError``."""
+        self._writer.add(documents)
+
+    def remove(self, instance_ids: Iterable[str]) -> None:
+        """Remove instances by Orthanc's identifiers, all or none; those that are not there are no error."""
+        self._writer.remove(instance_ids)
+
+    def count(self, node: Node) -> Counts:
+        """Count what matches.
+
+        Raises
+        ------
+        SearchTimeoutError
+            It takes too long.
+        """
+        with self._search() as cursor:
+            begin, values = with_matched(self._plan(cursor, node))
+            cursor.execute(
+                f"{begin} SELECT count(DISTINCT patient), count(DISTINCT study), count(*), coalesce(sum(n), 0)"  # noqa: S608
+                " FROM matched",
+                values,
+            )
+            patients, studies, series, instances = cursor.fetchone() or (0, 0, 0, 0)
+        return Counts(patients, studies, series, int(instances))
+
+    def page(
+        self,
+        node: Node,
+        level: Level = "study",
+        sort: str = "",
+        after: str = "",
+        limit: int = 50,
+        columns: Sequence[str | TagPath] = (),
+    ) -> Page:
+        """Return a page of what matches, in the order of a tag (``-`` before it: descending), then of arrival.
+
+        The order is that of the values of whole series; instances follow InstanceNumber inside their series.
+
+        Parameters
+        ----------
+        after
+            ``next`` of the page before; empty for the first.
+        columns
+            Tags whose texts each row brings.
+
+        Raises
+        ------
+        QueryError
+            ``after`` is not of a page.
+        ValueError
+            There is no such keyword.
+        SearchTimeoutError
+            It takes too long.
+        """
+        with self._search() as cursor:
+            plan = self._plan(cursor, node)
+            wanted = [parse_tag_path(each) if isinstance(each, str) else each for each in columns]
+            order = parse_sort(sort, self._paths(cursor, [_tag_text(sort)] if _tag_text(sort) else []), level)
+            numbers = self._paths(cursor, map(format_path, wanted))
+            shown = {numbers[format_path(each)]: each for each in wanted if format_path(each) in numbers}
+            return read_page(cursor, plan, level, order, after, limit, shown)
+
+    def facets(
+        self, node: Node, tags: Sequence[str | TagPath], limit: int = 10
+    ) -> dict[str | TagPath, list[FacetValue]]:
+        """Return the commonest values of some tags among what matches; raises as :meth:`count` does."""
+        with self._search() as cursor:
+            texts = {tag: format_path(parse_tag_path(tag) if isinstance(tag, str) else tag) for tag in tags}
+            numbers = self._paths(cursor, texts.values())
+            found = read_facets(cursor, self._plan(cursor, node), sorted(set(numbers.values())), limit)
+        return {tag: found[numbers[text]] if text in numbers else [] for tag, text in texts.items()}
+
+    def suggest_tags(self, prefix: str, limit: int = 20) -> list[str]:
+        """Return the tags in the index whose keyword begins with a text, ignoring case; sequences' items as paths."""
+        with self._search() as cursor:
+            cursor.execute("SELECT path FROM research.path ORDER BY length(path), path")
+            paths = [tuple(int(tag, 16) for tag in text.split(".")) for (text,) in cursor.fetchall()]
+        names = [".".join(keyword_of(tag) or f"{tag:08X}" for tag in path) for path in paths]
+        begins = [name for name in names if name.lower().startswith(prefix.lower())]
+        inside = [name for name in names if f".{prefix}".lower() in name.lower() and name not in begins]
+        return (begins + inside)[:limit]
+
+    def suggest_values(
+        self, tag: str | TagPath, prefix: str, node: Node = EVERYTHING, limit: int = 20
+    ) -> list[FacetValue]:
+        """Return the commonest values of a tag that begin with a text, ignoring case, among what matches a query."""
+        with self._search() as cursor:
+            path = format_path(parse_tag_path(tag) if isinstance(tag, str) else tag)
+            number = self._paths(cursor, [path]).get(path)
+            if number is None:
+                return []
+            begin = fold(clean(prefix))
+            found = read_facets(cursor, self._plan(cursor, node), [number], 1000, like_pattern(begin) + "%")[number]
+        return [each for each in found if fold(each.value).startswith(begin)][:limit]
+
+    def document(self, instance_id: str) -> IndexDocument:
+        """Return an instance's document, whole.
+
+        Raises
+        ------
+        NotFoundError
+            It is not in the index.
+        """
+        found = self._documents([pack_id(instance_id)])
+        if not found:
+            raise NotFoundError("the index has no such instance")
+        return found[0]
+
+    def permitted(self, instance_id: str, node: Node) -> bool:
+        """Tell whether an instance is in the index and matches a query."""
+        try:
+            return match(node, self.document(instance_id))
+        except (NotFoundError, ValueError):
+            return False
+
+    def instances(self, node: Node, *, documents: bool = False) -> Iterator[Hit]:
+        """Iterate over what matches, series by series, in bounded memory; raises as :meth:`count` does."""
+        with self._search() as cursor:
+            begin, values = with_matched(self._plan(cursor, node))
+            cursor.execute(f"{begin} SELECT id FROM matched ORDER BY study, id", values)  # noqa: S608
+            series = [number for (number,) in cursor.fetchall()]
+        for at in range(0, len(series), _SERIES_AT_ONCE):
+            yield from self._hits(node, series[at : at + _SERIES_AT_ONCE], documents)
+
+    def count_instances(self) -> int:
+        """Count all instances."""
+        return self.count(EVERYTHING).instances
+
+    def instance_ids(self) -> Iterator[str]:
+        """Iterate over Orthanc's identifiers of all instances."""
+        return (hit.ids.instance for hit in self.instances(EVERYTHING))
+
+    def _hits(self, node: Node, series: list[int], documents: bool) -> list[Hit]:
+        with self._search() as cursor:
+            plan = self._plan(cursor, node)
+            begin, values = with_verdict(plan)
+            test, more = plan.instance
+            cursor.execute(
+                f"{begin} SELECT i.orthanc, v.orthanc, study.orthanc, patient.orthanc, i.place FROM verdict AS v"  # noqa: S608
+                " CROSS JOIN LATERAL (SELECT i.*, row_number() OVER (ORDER BY number, orthanc) AS place"
+                " FROM research.instance AS i WHERE i.series = v.id OFFSET 0) AS i JOIN research.study ON"
+                " study.id = v.study JOIN research.patient ON patient.id = v.patient"
+                f" WHERE v.id = ANY (%s) AND (v.must OR {test}) ORDER BY v.study, v.id, i.place",
+                [*values, series, *more],
+            )
+            rows = [(tuple(map(unpack_id, row[:4])), row[4], bytes(row[0])) for row in cursor.fetchall()]
+        found: dict[str, IndexDocument] = {}
+        if documents:
+            found = {document.ids.instance: document for document in self._documents([row[2] for row in rows])}
+        hits = (Hit(InstanceIds(*ids), place, found.get(ids[0])) for ids, place, _ in rows)
+        return [hit for hit in hits if hit.document or not documents]
+
+    def _documents(self, packed: list[bytes]) -> list[IndexDocument]:
+        with self._search() as cursor:
+            cursor.execute(
+                "SELECT i.orthanc, series.orthanc, study.orthanc, patient.orthanc, i.series, i.delta, shape.body"
+                " FROM research.instance AS i JOIN research.series ON series.id = i.series JOIN research.study ON"
+                " study.id = series.study JOIN research.patient ON patient.id = series.patient JOIN research.shape ON"
+                " shape.id = i.shape WHERE i.orthanc = ANY (%s)",
+                (packed,),
+            )
+            rows = cursor.fetchall()
+            cursor.execute(
+                "SELECT base.series, fact.path, fact.texts FROM research.series_base AS base CROSS JOIN"
+                " unnest(base.facts) AS held JOIN research.fact ON fact.id = held WHERE base.series = ANY (%s)",
+                (list({row[4] for row in rows}),),
+            )
+            bases: dict[int, dict[int, list[str]]] = {row[4]: {} for row in rows}
+            for number, path, texts in cursor.fetchall():
+                bases[number][path] = texts
+            names = self._names(cursor, {path for base in bases.values() for path in base} | _paths_in(rows))
+        return [
+            IndexDocument(InstanceIds(*map(unpack_id, row[:4])), _texts(bases[row[4]], row[5], names), row[6])
+            for row in rows
+        ]
+
+    @contextmanager
+    def _search(self) -> Iterator[Cursor]:
+        with self._database.transaction() as cursor:
+            try:
+                cursor.execute(_PREPARE, (int(self._timeout * 1000),))
+                yield cursor
+            except psycopg2.errors.QueryCanceled as exc:
+                raise SearchTimeoutError() from exc
+
+    def _plan(self, cursor: Cursor, node: Node) -> Plan:
+        return translate(node, self._paths(cursor, (format_path(each.path) for each in conditions(node))))
+
+    @staticmethod
+    def _paths(cursor: Cursor, wanted: Iterable[str]) -> dict[str, int]:
+        given = list(set(wanted))
+        if not given:
+            return {}
+        cursor.execute("SELECT path, id FROM research.path WHERE path = ANY (%s)", (given,))
+        return dict(cursor.fetchall())
+
+    @staticmethod
+    def _names(cursor: Cursor, numbers: set[int]) -> dict[int, str]:
+        cursor.execute("SELECT id, path FROM research.path WHERE id = ANY (%s)", (list(numbers),))
+        return dict(cursor.fetchall())
+
+
+def _tag_text(sort: str) -> str:
+    name = sort.removeprefix("-")
+    return format_path(parse_tag_path(name)) if name else ""
+
+
+def _paths_in(rows: Sequence[tuple[Any, ...]]) -> set[int]:
+    return {UID, META_UID} | {int(key) for row in rows for key in row[5] if key.isdigit()}
+
+
+def _texts(
+    base: Mapping[int, list[str]], delta: Mapping[str, list[str] | None], names: Mapping[int, str]
+) -> dict[str, tuple[str, ...]]:
+    """Put an instance together: the base of its series, then what it has of its own."""
+    own = {int(key): texts for key, texts in delta.items() if key.isdigit()}
+    whole: dict[int, list[str] | None] = {**base, **own}
+    whole.setdefault(META_UID, whole.get(UID))
+    return {names[path]: tuple(texts) for path, texts in whole.items() if texts is not None}

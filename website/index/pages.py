@@ -1,0 +1,216 @@
+"""A page of studies, series or instances, by keyset: it costs the same wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from common.database import Cursor
+from common.tags import TagPath, parse_tag_path
+from website.index.document import format_path, pack_id, unpack_id
+from website.index.forms import META_UID, UID
+from website.index.sql import Plan
+from website.index.statements import read_cursor, values_at, with_matched, with_verdict, write_cursor
+
+Level = Literal["study", "series", "instance"]
+
+# Where there is no value to sort by, a resource comes last, in either direction.
+_LAST = {True: "", False: "~"}
+_INSTANCE_NUMBER = format_path((0x00200013,))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A study, a series or an instance.
+
+    Parameters
+    ----------
+    patient, study, series, instance
+        Orthanc's identifiers, down to the level.
+    series_count, instance_count
+        How many of it match.
+    values
+        The texts of the columns asked for, of those that are present; of a study, those of its first series.
+    """
+
+    patient: str
+    study: str
+    series: str | None
+    instance: str | None
+    series_count: int
+    instance_count: int
+    values: Mapping[TagPath, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows, and the cursor of the page after them; None at the end."""
+
+    rows: list[Row]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class _Sort:
+    """An order: by the number of a path (0: none), descending or not."""
+
+    path: int
+    descending: bool
+
+    @property
+    def key(self) -> str:
+        last = f"'{_LAST[self.descending]}'"
+        return f"coalesce(sorted.sort_key, {last})" if self.path else last
+
+    @property
+    def join(self) -> str:
+        return f" LEFT JOIN {values_at(self.path)} AS sorted ON sorted.series = m.id" if self.path else ""
+
+    @property
+    def direction(self) -> str:
+        return "DESC" if self.descending else "ASC"
+
+    @property
+    def beyond(self) -> str:
+        return "<" if self.descending else ">"
+
+
+def parse_sort(sort: str, paths: Mapping[str, int], level: Level) -> _Sort:
+    """Read ``Tag`` or ``-Tag`` (descending); instances always follow InstanceNumber inside their series.
+
+    Raises
+    ------
+    ValueError
+        There is no such keyword.
+    """
+    path = format_path(parse_tag_path(sort.removeprefix("-"))) if sort.removeprefix("-") else ""
+    known = 0 if level == "instance" and path == _INSTANCE_NUMBER else paths.get(path, 0)
+    return _Sort(0 if known in (UID, META_UID) else known, sort.startswith("-"))
+
+
+def read_page(
+    cursor: Cursor, plan: Plan, level: Level, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]
+) -> Page:
+    """Read the page after a cursor (empty: the first)."""
+    if level == "instance":
+        return _instances(cursor, plan, sort, after, limit, columns)
+    return _groups(cursor, plan, level, sort, after, limit, columns)
+
+
+def _groups(
+    cursor: Cursor, plan: Plan, level: Level, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]
+) -> Page:
+    begin, values = with_matched(plan)
+    if level == "study":
+        choose = "max" if sort.descending else "min"
+        grouped = f"m.study AS id, {choose}({sort.key}) AS key, min(m.id) AS series, count(*) AS found, sum(m.n) AS n"
+        group = " GROUP BY m.study"
+    else:
+        grouped, group = f"m.id, {sort.key} AS key, m.id AS series, 1 AS found, m.n", ""
+    position = read_cursor(after, (str, int)) if after else ()
+    only = f'WHERE (row.key, row.id) {sort.beyond} (%s COLLATE "C", %s)' if position else ""
+    order = f"row.key {sort.direction}, row.id {sort.direction}"
+    cursor.execute(
+        f"{begin}, row AS (SELECT {grouped} FROM matched AS m{sort.join}{group}), chosen AS"  # noqa: S608
+        f" (SELECT * FROM row {only} ORDER BY {order} LIMIT %s)"
+        " SELECT row.key, row.id, row.series, row.found, row.n, series.orthanc, study.orthanc, patient.orthanc"
+        " FROM chosen AS row JOIN research.series ON series.id = row.series JOIN research.study ON"
+        f" study.id = series.study JOIN research.patient ON patient.id = series.patient ORDER BY {order}",
+        [*values, *position, limit + 1],
+    )
+    found = cursor.fetchall()
+    shown = read_values(cursor, [each[2] for each in found[:limit]], columns)
+    rows = [
+        Row(
+            unpack_id(patient),
+            unpack_id(study),
+            unpack_id(series) if level == "series" else None,
+            None,
+            count,
+            int(n),
+            shown[number],
+        )
+        for _, _, number, count, n, series, study, patient in found[:limit]
+    ]
+    return Page(rows, write_cursor(found[limit - 1][0], found[limit - 1][1]) if len(found) > limit else None)
+
+
+def _instances(cursor: Cursor, plan: Plan, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]) -> Page:
+    position = read_cursor(after, (str, int, int, str)) if after else ()
+    chosen = _series_after(cursor, plan, sort, position[:2], limit)
+    begin, values = with_verdict(plan)
+    test, more = plan.instance
+    only, here = "", list[Any]()
+    if position:
+        only = f" AND (v.id <> %s OR (i.number, i.orthanc) {sort.beyond} (%s, %s))"
+        here = [position[1], position[2], pack_id(position[3])]
+    order = f"given.at, i.number {sort.direction}, i.orthanc {sort.direction}"
+    cursor.execute(
+        f"{begin} SELECT v.id, i.number, i.orthanc, i.delta, v.orthanc, study.orthanc, patient.orthanc"  # noqa: S608
+        " FROM unnest(%s::integer[]) WITH ORDINALITY AS given (series, at) JOIN verdict AS v ON v.id = given.series"
+        f" JOIN research.instance AS i ON i.series = v.id AND (v.must OR {test}){only}"
+        " JOIN research.study ON study.id = v.study JOIN research.patient ON patient.id = v.patient"
+        f" ORDER BY {order} LIMIT %s",
+        [*values, list(chosen), *more, *here, limit + 1],
+    )
+    found = cursor.fetchall()
+    bases = read_values(cursor, list({each[0] for each in found}), columns)
+    rows = [
+        Row(
+            unpack_id(patient), unpack_id(study), unpack_id(series), unpack_id(orthanc), 1, 1,
+            {**bases[number], **_own_values(delta, columns)},
+        )
+        for number, _, orthanc, delta, series, study, patient in found[:limit]
+    ]  # fmt: skip
+    if len(found) <= limit:
+        return Page(rows, None)
+    last = found[limit - 1]
+    return Page(rows, write_cursor(chosen[last[0]], last[0], last[1], unpack_id(last[2])))
+
+
+def _series_after(cursor: Cursor, plan: Plan, sort: _Sort, position: tuple[Any, ...], limit: int) -> dict[int, str]:
+    """Return the series, in order, that a page of instances lies in, with their sort keys."""
+    begin, values = with_matched(plan)
+    order = f"row.key {sort.direction}, row.id {sort.direction}"
+    only = f'WHERE (row.key, row.id) {sort.beyond}= (%s COLLATE "C", %s)' if position else ""
+    cursor.execute(
+        f"{begin}, row AS (SELECT m.id, {sort.key} AS key, m.n FROM matched AS m{sort.join})"  # noqa: S608
+        f" SELECT row.id, row.key, row.n FROM row {only} ORDER BY {order} LIMIT %s",
+        [*values, *position, limit + 2],
+    )
+    chosen: dict[int, str] = {}
+    enough = 0
+    for number, key, n in cursor.fetchall():
+        chosen[number] = key
+        # Of the series in which the page before ended, nothing may be left.
+        enough += 0 if position and number == position[1] else n
+        if enough > limit:
+            break
+    return chosen
+
+
+def read_values(
+    cursor: Cursor, series: list[int], columns: Mapping[int, TagPath]
+) -> dict[int, dict[TagPath, Sequence[str]]]:
+    """Return the texts of some paths in the bases of some series."""
+    found: dict[int, dict[TagPath, Sequence[str]]] = {number: {} for number in series}
+    if columns and series:
+        cursor.execute(
+            "SELECT base.series, fact.path, fact.texts FROM research.series_base AS base CROSS JOIN unnest(base.facts)"
+            " AS held JOIN research.fact ON fact.id = held WHERE base.series = ANY (%s) AND fact.path = ANY (%s)",
+            (series, list(columns)),
+        )
+        for number, path, texts in cursor.fetchall():
+            found[number][columns[path]] = texts
+    return found
+
+
+def _own_values(delta: dict[str, Any], columns: Mapping[int, TagPath]) -> dict[TagPath, Sequence[str]]:
+    """Return the texts that an instance has of its own; an element that it lacks has none."""
+    own = {}
+    for path, name in columns.items():
+        key = str(UID if path == META_UID and str(META_UID) not in delta else path)
+        if key in delta:
+            own[name] = delta[key] or []
+    return own

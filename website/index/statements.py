@@ -1,0 +1,75 @@
+"""What every search statement begins with: the verdict on each series, the series that match and how many instances."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from common.errors import QueryError
+from website.index.sql import Fragment, Plan
+
+
+def with_verdict(plan: Plan) -> Fragment:
+    """Begin a statement: ``verdict`` holds the series that may match, with ``must`` and the tests of their bases."""
+    names = [f"{'bx'[at % 2]}{at // 2}" for at in range(len(plan.columns))]
+    tests = "".join(f", {text} AS {name}" for name, (text, _) in zip(names, plan.columns, strict=True))
+    # OFFSET 0: each test is computed once for each series, however often must and may name it.
+    series = (
+        f"SELECT s.id, s.study, s.patient, s.orthanc, s.instances, s.mixed{tests} FROM research.series AS s OFFSET 0"  # noqa: S608
+    )
+    return (
+        f"WITH verdict AS MATERIALIZED (SELECT v.*, {plan.must} AS must FROM ({series}) AS v WHERE {plan.may})",  # noqa: S608
+        [value for _, values in plan.columns for value in values],
+    )
+
+
+def with_matched(plan: Plan) -> Fragment:
+    """Begin a statement: ``matched`` holds the series with some matching instance, and how many they are, ``n``."""
+    verdict, values = with_verdict(plan)
+    columns = "v.id, v.study, v.patient, v.orthanc, v.mixed"
+    whole = f"SELECT {columns}, v.instances::bigint AS n FROM verdict AS v WHERE v.must"  # noqa: S608
+    if plan.certain:
+        return f"{verdict}, matched AS MATERIALIZED ({whole})", values
+    test, more = plan.instance
+    # The LATERAL aggregate keeps PostgreSQL to the instances of the series in question, by the index on series.
+    counted = (
+        f"SELECT {columns}, counted.n FROM verdict AS v CROSS JOIN LATERAL (SELECT count(*) AS n"  # noqa: S608
+        f" FROM research.instance AS i WHERE i.series = v.id AND {test}) AS counted WHERE NOT v.must AND counted.n > 0"
+    )
+    return f"{verdict}, matched AS MATERIALIZED ({whole} UNION ALL {counted})", values + more
+
+
+def values_at(path: int) -> str:
+    """Return a subquery of the bases' facts at a path: ``series, fact, texts, sort_key``."""
+    return (
+        f"(SELECT held.series, fact.id AS fact, fact.texts, fact.sort_key FROM research.series_fact AS held"  # noqa: S608
+        f" JOIN research.fact ON fact.id = held.fact AND fact.path = {path} WHERE held.path = {path})"
+    )
+
+
+def write_cursor(*position: Any) -> str:
+    """Write the position of the last row of a page as one opaque word."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
+    """Read a position back.
+
+    Raises
+    ------
+    QueryError
+        It is none of ours.
+    """
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError) as exc:
+        raise QueryError("this page does not exist") from exc
+    if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
+        raise QueryError("this page does not exist")
+    if any(isinstance(part, int) and abs(part) >= 2**31 for part in position):
+        raise QueryError("this page does not exist")
+    if any(isinstance(part, str) and "\0" in part for part in position):
+        raise QueryError("this page does not exist")
+    return tuple(position)
