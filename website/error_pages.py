@@ -38,14 +38,15 @@ _SENTENCES = {
     503: "A part of the platform does not answer: try again later.",
 }
 # What a program asks for; it gets a status, not a redirect to a login page.
-_PROGRAM_PREFIXES = ("/api/", "/dicom-web/", "/orthanc/")
+_PROGRAM_PREFIXES = ("/api/", "/dicom-web/")
 
 
 def for_program() -> bool:
     """Tell whether this request comes from a program rather than from a person's browser."""
     if request.path.startswith(_PROGRAM_PREFIXES) or request.path.endswith((".json", ".csv", ".zip", ".dcm")):
         return True
-    return not request.accept_mimetypes.accept_html or "Authorization" in request.headers
+    # Browsers name HTML when a person goes somewhere; scripts and pictures accept anything.
+    return "text/html" not in request.accept_mimetypes.values() or "Authorization" in request.headers
 
 
 def error_answer(status: int, detail: str = "") -> Response:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import flask
 from flask import Flask, g, redirect, request, session
 from flask_wtf.csrf import CSRFProtect
 
 from common.auth.identity import Identity
-from common.errors import RefusedError, UnauthenticatedError
+from common.errors import NotFoundError, RefusedError, UnauthenticatedError
 from common.web import is_same_origin
 from website.audit_requests import AccessRecord
 from website.context import services
@@ -110,6 +110,9 @@ def install_guard(app: Flask, csrf: CSRFProtect) -> None:
         _limit_body(requirement)
         if request.endpoint in _STATIC:
             return None
+        elsewhere = _other_host(requirement)
+        if elsewhere is not None:
+            return elsewhere
         if requirement.level != "public":  # where nobody needs to be anybody, no claim to be somebody is read
             if _identify(requirement) is None:
                 raise UnauthenticatedError
@@ -122,6 +125,22 @@ def install_guard(app: Flask, csrf: CSRFProtect) -> None:
         if requirement.level != "public":
             AccessRecord.current().begin()
         return None
+
+
+def _other_host(requirement: Requirement) -> flask.typing.ResponseReturnValue | None:
+    """Keep Orthanc on its host name and the pages on theirs, where they have two.
+
+    A script that somebody stored and Orthanc's pages run then finds neither the portal's cookie nor its pages.
+    """
+    base = services().settings.orthanc_public_url
+    if not base:
+        return None
+    there, for_orthanc = request.host == urlsplit(base).netloc, requirement.level == "orthanc"
+    if there == for_orthanc or (there and (requirement.level == "public" or request.endpoint == "login.log_out")):
+        return None
+    if for_orthanc and request.method in SAFE_METHODS:
+        return redirect(base + request.full_path.rstrip("?"))
+    raise NotFoundError
 
 
 def _limit_body(requirement: Requirement) -> None:

@@ -6,13 +6,13 @@ The protocol is Authlib's; here stands which of a provider's answers are believe
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import joserfc.errors
 import requests
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App
-from flask import Response
+from flask import Response, request
 
 from common.auth.alb import split_groups
 from common.auth.identity import Identity
@@ -32,7 +32,7 @@ class OidcClient:
         self._issuer = settings.oidc_issuer
         self._claim_username = settings.oidc_claim_username
         self._claim_groups = settings.oidc_claim_groups
-        self._callback = f"{settings.public_url}/login/callback"
+        self._orthanc_url = settings.orthanc_public_url
         self._public_url = settings.public_url
         self._client_id = settings.oidc_client_id
         self._app = FlaskOAuth2App(
@@ -52,7 +52,7 @@ class OidcClient:
     def go_to_provider(self) -> Response:
         """Redirect to the provider; state, nonce and the PKCE verifier are kept in the signed cookie."""
         self._metadata()
-        response: Response = self._app.authorize_redirect(self._callback)
+        response: Response = self._app.authorize_redirect(f"{self._base()}/login/callback")
         return response
 
     def finish(self) -> Identity:
@@ -84,8 +84,13 @@ class OidcClient:
         endpoint = self._metadata().get("end_session_endpoint")
         if not endpoint:
             return ""
-        arguments = {"client_id": self._client_id, "post_logout_redirect_uri": f"{self._public_url}/login/out"}
+        arguments = {"client_id": self._client_id, "post_logout_redirect_uri": f"{self._base()}/login/out"}
         return f"{endpoint}?{urlencode(arguments)}"
+
+    def _base(self) -> str:
+        """Return the base URL of the host that is asked: the portal's, or Orthanc's where it has its own."""
+        there = self._orthanc_url and request.host == urlsplit(self._orthanc_url).netloc
+        return self._orthanc_url if there else self._public_url
 
     def _metadata(self) -> dict[str, Any]:
         try:

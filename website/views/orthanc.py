@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
@@ -21,8 +19,8 @@ MOUNT = "/orthanc"
 @blueprint.route("/orthanc", methods=["GET"])
 @requires("orthanc")
 def enter() -> ResponseReturnValue:
-    """Go to Orthanc's own start page, on its own host where there is one."""
-    return redirect(f"{services().settings.orthanc_public_url}{MOUNT}/")
+    """Go to Orthanc's own start page."""
+    return redirect(f"{MOUNT}/")
 
 
 # Not Werkzeug's merging of slashes: it would redirect before anybody is asked for.
@@ -49,8 +47,3 @@ def forward(path: str) -> ResponseReturnValue:
     proxy = services().orthanc_proxy
     answer = proxy.send(forwarded, request.stream, request.content_length)
     return Response(stream(answer), status=answer.status, headers=proxy.headers(normalised, answer, MOUNT))
-
-
-def separate_host() -> str:
-    """Return the host name that serves Orthanc and nothing else; empty where there is none."""
-    return urlsplit(services().settings.orthanc_public_url).netloc
