@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from common.errors import QuarantineError
-from deidentifier.pixels.boxes import Box, Boxes, clip
+from deidentifier.pixels.boxes import Boxes, clip
 from deidentifier.pixels.finder import Finder, Finding
 from deidentifier.pixels.image import Image, describe
 from deidentifier.pixels.mask import Buffer, Masked, mask
@@ -148,8 +148,3 @@ def _cleaned(masked: Masked, boxes: list[Boxes], readings: Sequence[_Reading], f
     return Cleaned(
         masked.pixel_data, masked.transfer_syntax, masked.changes, masked.removed, boxes, bool(readings), found
     )
-
-
-def box_list(coordinates: Iterable[Sequence[int]]) -> Boxes:
-    """Return boxes from lists of left, top, right and bottom."""
-    return tuple(Box(*one) for one in coordinates)

@@ -28,17 +28,6 @@ _PER_EDIT = 4
 _FEWEST_CHARACTERS = 2
 
 
-def compile_keep(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    """Compile `Keep:` patterns: regular expressions for a whole text, in any case, white space at will.
-
-    Raises
-    ------
-    re.error
-        One is not a regular expression.
-    """
-    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
-
-
 def is_text(text: str) -> bool:
     """Tell whether there are letters or digits enough to say anything."""
     return sum(character.isalnum() for character in text) >= _FEWEST_CHARACTERS

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
-from common.tag_patterns import TagPattern
 from common.yaml_file import Node, Report
-from common.yaml_kinds import INVALID, Integer, ListOf, OneOf, Schema, Switch, Values
-from deidentifier.transformations.base import PATTERNS, Transformation, key, transformation
-
-NOT_YET = "not available yet"
-
-UNAVAILABLE_TYPES: dict[str, str] = {"OCR": NOT_YET}
-"""Types that are known and refused, with the reason."""
+from common.yaml_kinds import INVALID, Integer, ListOf, OneOf, Schema, Switch, Text, Values
+from deidentifier.transformations.base import Transformation, key, transformation
 
 _MAX_COORDINATE = 65_535  # Rows and Columns are US
 
@@ -40,20 +35,18 @@ class _Box:
         return self._list.schema()
 
 
-class _Type(OneOf):
-    """The type, refusing those that are not available."""
+def parse_keep(text: str) -> re.Pattern[str]:
+    """Compile a pattern for text that may stay: a regular expression for the whole text, in any case.
 
-    def read(self, node: Node, report: Report) -> Any:
-        """Return the type."""
-        word = OneOf.read(self, node, report)
-        if word in UNAVAILABLE_TYPES:
-            report.error(node, f"{word}: {UNAVAILABLE_TYPES[word]}")
-            return INVALID
-        return word
-
-    def schema(self) -> Schema:
-        """Return the types that are available."""
-        return {"enum": [word for word in self.words if word not in UNAVAILABLE_TYPES]}
+    Raises
+    ------
+    ValueError
+        It is not a regular expression.
+    """
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as exc:
+        raise ValueError(f"not a regular expression: {exc.msg}") from None
 
 
 @transformation
@@ -62,27 +55,48 @@ class RemoveBurnedInAnnotations(Transformation):
 
     NAME: ClassVar[str] = "RemoveBurnedInAnnotations"
 
-    type: str = key("Type", _Type(("Manual", "OCR")), "Manual: the boxes that are given; OCR: text that is found.")
+    type: str = key("Type", OneOf(("Manual", "OCR")), "Manual: the boxes that are given; OCR: text that is found.")
     box_coordinates: tuple[tuple[int, int, int, int], ...] = key(
         "BoxCoordinates",
         ListOf(_Box(), minimum=1),
-        "Boxes [left, top, right, bottom] in pixels, right and bottom exclusive.",
+        "With Manual: boxes [left, top, right, bottom] in pixels, right and bottom exclusive.",
         default=(),
     )
     engine: str | None = key(
-        "Engine", OneOf(("rekognition", "local")), "What finds the text.", default=None, unavailable=NOT_YET
+        "Engine",
+        OneOf(("rekognition", "local")),
+        "With OCR: what finds the text; local unless RPACS_REKOGNITION_REGION is set.",
+        default=None,
     )
-    keep: tuple[TagPattern, ...] = key("Keep", PATTERNS, "Text that may stay.", default=(), unavailable=NOT_YET)
+    keep: tuple[re.Pattern[str], ...] = key(
+        "Keep",
+        ListOf(Text(parse_keep, expected="a regular expression"), single=True, minimum=1),
+        "With OCR: text that may stay: regular expressions for the whole text, in any case.",
+        default=(),
+    )
     header_terms: bool = key(
-        "HeaderTerms", Switch(), "Looks for the header's values in the pixels.", default=False, unavailable=NOT_YET
+        "HeaderTerms",
+        Switch(),
+        "With OCR: hides only text that resembles the instance's own names, identifiers and dates.",
+        default=False,
     )
 
     @classmethod
     def check(cls, values: Values, report: Report) -> None:
-        """Refuse ``Manual`` without boxes."""
-        if values["Type"] == "Manual" and "BoxCoordinates" not in values.node.entries:
+        """Refuse ``Manual`` without boxes, and keys that the type does not use."""
+        given = values.node.entries
+        if values["Type"] == "Manual" and "BoxCoordinates" not in given:
             report.error(values.node, "Type: Manual needs BoxCoordinates")
+        others = {"Manual": ("Engine", "Keep", "HeaderTerms"), "OCR": ("BoxCoordinates",)}
+        for name in others.get(values["Type"] or "", ()):
+            if name in given:
+                report.error(given[name][0], f"{name}: not with Type: {values['Type']}")
 
     def describe(self) -> str:
         """Return a sentence in plain English."""
-        return f"Blackens {len(self.box_coordinates)} boxes of pixels in every frame."
+        if self.type == "Manual":
+            return f"Blackens {len(self.box_coordinates)} boxes of pixels in every frame."
+        what = "text that resembles the instance's own identifying values" if self.header_terms else "text"
+        kept = f", except what matches one of {len(self.keep)} patterns" if self.keep else ""
+        engine = {"rekognition": "Amazon Rekognition", "local": "the local engine"}.get(self.engine or "", "")
+        return f"Finds {what} in every frame{f' with {engine}' if engine else ''} and blackens it{kept}."

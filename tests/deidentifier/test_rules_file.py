@@ -309,13 +309,6 @@ def test_all_problems_are_reported_at_once_and_in_file_order():
         ("Profile: Basic", "5:3: Profile"),
         ("Options: [RetainUIDs]", "5:3: Options"),
         ("KeepTags: [{TagPatterns: PatientSex}]", "5:3: KeepTags"),
-        ("RemoveBurnedInAnnotations: [{Type: OCR}]", "5:38: OCR"),
-        ("RemoveBurnedInAnnotations: [{Type: Manual, BoxCoordinates: [[0, 0, 1, 1]], Engine: local}]", "5:78: Engine"),
-        ("RemoveBurnedInAnnotations: [{Type: Manual, BoxCoordinates: [[0, 0, 1, 1]], Keep: [x]}]", "5:78: Keep"),
-        (
-            "RemoveBurnedInAnnotations: [{Type: Manual, BoxCoordinates: [[0, 0, 1, 1]], HeaderTerms: true}]",
-            "5:78: HeaderTerms",
-        ),
     ],
 )
 def test_keys_that_are_known_but_not_available_are_refused(text, place):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -15,10 +17,15 @@ from deidentifier.pixels.finder import Finder, Finding
 from deidentifier.pixels.local import LocalFinder
 from deidentifier.pixels.pictures import Picture
 from deidentifier.pixels.reader import read_frames
-from deidentifier.pixels.terms import compile_keep, header_terms, is_kept, resembles
+from deidentifier.pixels.terms import header_terms, is_kept, resembles
 from deidentifier.pixels.tiles import tiles
+from deidentifier.transformations.remove_burned_in_annotations import parse_keep
 
 FIND = [Request(find=True)]
+
+
+def compile_keep(patterns: list[str]) -> tuple[re.Pattern[str], ...]:
+    return tuple(parse_keep(pattern) for pattern in patterns)
 
 
 def header_of(frames: np.ndarray) -> Dataset:
