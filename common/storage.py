@@ -70,7 +70,8 @@ class Storage:
         """The S3 client, made on first use: local files need no AWS configuration."""
         with self._lock:
             if self._client is None:
-                self._client = boto3.client(
+                # A session of our own: boto3's default one keeps the credentials that it saw first.
+                self._client = boto3.Session().client(
                     "s3",
                     endpoint_url=self._endpoint or None,
                     region_name=self._region or None,

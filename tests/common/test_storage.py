@@ -105,6 +105,50 @@ def test_a_dead_endpoint_is_worth_another_try(monkeypatch):
         Storage(endpoint="http://127.0.0.1:9", region="us-east-1").read("s3://bucket/key")
 
 
+@pytest.fixture
+def s3_storage(s3):
+    return Storage(endpoint=s3.server.url, region="us-east-1")
+
+
+def test_objects_are_written_read_and_listed(s3_storage, s3):
+    for name in ("b/2", "b/1", "bc", "a"):
+        s3_storage.write(f"s3://{s3.name}/in/{name}", name.encode())
+    assert s3_storage.read(f"s3://{s3.name}/in/b/1") == b"b/1"
+    listed = [entry.relative for entry in s3_storage.list(f"s3://{s3.name}/in")]
+    assert listed == ["a", "b/1", "b/2", "bc"]
+    assert [entry.relative for entry in s3_storage.list(f"s3://{s3.name}/in/b")] == ["1", "2"]
+    assert [entry.relative for entry in s3_storage.list(f"s3://{s3.name}/in/a")] == ["a"]
+    with s3_storage.open(f"s3://{s3.name}/in/bc") as file:
+        file.seek(1)
+        assert file.read() == b"c"
+
+
+def test_an_object_s_version_changes_with_it(s3_storage, s3):
+    location = f"s3://{s3.name}/rules"
+    s3_storage.write(location, b"1")
+    data, version = s3_storage.read_version(location)
+    assert (data, s3_storage.version(location)) == (b"1", version)
+    clock = Clock()
+    file = WatchedFile(location, parse_number, storage=s3_storage, interval=10, clock=clock)
+    s3_storage.write(location, b"22")
+    clock.now = 10
+    assert file.value == 22
+    assert file.version != version
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_a_missing_object_is_not_named_in_the_error(s3_storage, s3, act):
+    with pytest.raises(NotFoundError) as caught:
+        act(s3_storage, f"s3://{s3.name}/Doe^John")
+    assert "Doe" not in str(caught.value)
+
+
+def test_wrong_credentials_are_refused(s3, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(RefusedError):
+        Storage(endpoint=s3.server.url, region="us-east-1").read(f"s3://{s3.name}/key")
+
+
 class Clock:
     now = 0.0
 
