@@ -1,0 +1,170 @@
+"""De-identifying many files in several processes: what is done with one, and how they are spread.
+
+A worker process loads the rules itself and reaches the mappings either in PostgreSQL or, without a database, in
+the starting process through a manager: all workers of a run always share one set of mappings.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.managers import BaseManager
+from typing import Any
+
+from common.database import Database
+from common.errors import RefusedError, ResearchPacsError
+from common.log import silence_libraries
+from common.settings import CommonSettings, load
+from common.storage import Storage, join
+from deidentifier.deidentify import Deidentifier
+from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
+from deidentifier.offline.changes import Change, compare
+from deidentifier.offline.inputs import Input, output_path, read_input
+from deidentifier.rules_file import load_rules
+
+_PENDING_PER_WORKER = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all files of a run have in common.
+
+    ``compare`` asks for the values before and after; ``rename`` names results after their SOP Instance UID.
+    """
+
+    rules: bytes
+    rules_name: str
+    output: str
+    max_inflated: int
+    endpoint: str = ""
+    region: str = ""
+    rename: bool = False
+    compare: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one file: ``state`` is ``deidentified``, ``discarded`` or ``failed``."""
+
+    number: int
+    source: Input
+    state: str
+    output: str | None = None
+    error: tuple[str, str] | None = None
+    labels: tuple[str, ...] = ()
+    report: tuple[dict[str, Any], ...] = ()
+    changes: list[Change] = field(default_factory=list)
+
+
+class Worker:
+    """De-identifies files one after another."""
+
+    def __init__(self, job: Job, mappings: MappingStore) -> None:
+        self._job = job
+        self._storage = Storage(endpoint=job.endpoint, region=job.region)
+        rules = load_rules(job.rules, job.rules_name)
+        self._deidentifier = Deidentifier(rules, mappings, max_inflated=job.max_inflated)
+
+    def process(self, number: int, source: Input) -> Result:
+        """De-identify one file and write the result; what fails is told, not raised."""
+        try:
+            return self._process(number, source)
+        except ResearchPacsError as exc:
+            return Result(number, source, "failed", error=(exc.code, str(exc)))
+
+    def _process(self, number: int, source: Input) -> Result:
+        data = read_input(source, self._storage, self._job.max_inflated)
+        outcome = self._deidentifier.deidentify(data)
+        if outcome.state != "deidentified":
+            return Result(number, source, outcome.state, labels=tuple(sorted(outcome.labels)))
+        relative = f"{outcome.sop_instance_uid}.dcm" if self._job.rename else output_path(source.relative)
+        self._storage.write(join(self._job.output, relative), outcome.data)
+        return Result(
+            number,
+            source,
+            outcome.state,
+            output=relative,
+            labels=tuple(sorted(outcome.labels)),
+            report=tuple(finding.as_record() for finding in outcome.report),
+            changes=compare(data, outcome.data) if self._job.compare else [],
+        )
+
+
+_worker: Worker | None = None
+"""The worker of this process, in a process that the pool started."""
+
+
+def _start(job: Job, mappings: MappingStore | None) -> None:
+    global _worker  # the pool's processes have no other place to keep it
+    silence_libraries()
+    _worker = Worker(job, mappings if mappings is not None else database_mappings())
+
+
+def _process(number: int, source: Input) -> Result:
+    if _worker is None:
+        raise RefusedError("the worker was not started")
+    return _worker.process(number, source)
+
+
+def database_mappings() -> PostgresMappings:
+    """Return the mappings in the database that the environment names."""
+    settings = load(CommonSettings)
+    return PostgresMappings(Database.from_settings(settings, application="deidentifier-run", max_connections=2))
+
+
+class _Manager(BaseManager):
+    """Serves mappings in memory to worker processes."""
+
+
+@contextmanager
+def memory_mappings(workers: int) -> Iterator[MappingStore]:
+    """Provide mappings in memory; for several workers, through a process of their own that serves them."""
+    if workers == 1:
+        yield MemoryMappings()
+        return
+    _Manager.register("mappings", MemoryMappings)
+    with _Manager(ctx=multiprocessing.get_context("spawn")) as manager:
+        yield manager.mappings()  # type: ignore[attr-defined]  # registered above
+
+
+def process_all(job: Job, inputs: list[Input], mappings: MappingStore | None, workers: int) -> Iterator[Result]:
+    """De-identify files and yield results as they are ready.
+
+    Parameters
+    ----------
+    mappings
+        None for those in the database, which each worker opens itself.
+    workers
+        Processes; 1 works in this one.
+    """
+    numbered = enumerate(_distinct(job, inputs), 1)
+    if workers == 1:
+        worker = Worker(job, mappings if mappings is not None else database_mappings())
+        for number, source in numbered:
+            yield worker.process(number, source)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(job, mappings)) as pool:
+        pending: set[Future[Result]] = set()
+        for number, source in numbered:
+            pending.add(pool.submit(_process, number, source))
+            while len(pending) >= workers * _PENDING_PER_WORKER:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        yield from (future.result() for future in pending)
+
+
+def _distinct(job: Job, inputs: list[Input]) -> Iterator[Input]:
+    """Refuse an input whose result would overwrite that of an earlier one."""
+    taken: set[str] = set()
+    for source in inputs:
+        path = output_path(source.relative)
+        if path in taken and not job.rename and source.problem is None:
+            problem = RefusedError("another file has the same path below the output; name its folder, or use --rename")
+            yield Input(source.location, source.relative, source.member, problem)
+        else:
+            taken.add(path)
+            yield source
