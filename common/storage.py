@@ -130,6 +130,17 @@ class Storage:
             else:
                 _write_local(Path(location), data)
 
+    def write_once(self, location: str, data: bytes) -> bool:
+        """Write a file unless there is one; tell whether the location now holds these bytes."""
+        with _typed_errors():
+            if not is_s3(location) and _write_local(Path(location), data, replace=False):
+                return True
+        try:
+            return self.read(location) == data
+        except NotFoundError:
+            self.write(location, data)
+            return True
+
     @contextmanager
     def open(self, location: str) -> Iterator[BinaryIO]:
         """Open a file for reading at any position; an object of S3 is brought into a temporary file first."""
@@ -214,18 +225,24 @@ def _local_version(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
 
 
-def _write_local(path: Path, data: bytes) -> None:
+def _write_local(path: Path, data: bytes, *, replace: bool = True) -> bool:
+    """Write by way of a temporary file; False where the path exists and is not to be replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
+        if replace:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)  # which, other than renaming, never replaces
+    except FileExistsError:
+        return False
+    finally:
         with suppress(OSError):
             os.unlink(temporary)
-        raise
+    return True
 
 
 def _umask() -> int:

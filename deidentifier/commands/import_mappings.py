@@ -1,6 +1,7 @@
 """Take over the mappings of Research PACS on AWS 1.0, so that known patients keep their pseudonyms.
 
-Reads its table rpacs_dicom_mapping in the same database, as the role that owns the schema (as migrate does). Running it again adds what is new and changes nothing else.
+Reads its table rpacs_dicom_mapping in the same database, as the role that owns the schema (the one for migrate).
+Running it again adds what is new and changes nothing else.
 """
 
 from __future__ import annotations

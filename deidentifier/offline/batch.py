@@ -81,7 +81,11 @@ class Worker:
         if outcome.state != "deidentified":
             return Result(number, source, outcome.state, labels=tuple(sorted(outcome.labels)))
         relative = f"{outcome.sop_instance_uid}.dcm" if self._job.rename else output_path(source.relative)
-        self._storage.write(join(self._job.output, relative), outcome.data)
+        location = join(self._job.output, relative)
+        if not self._job.rename:
+            self._storage.write(location, outcome.data)
+        elif not self._storage.write_once(location, outcome.data):
+            raise RefusedError("another file became the same instance, with other contents; it stands in the output")
         return Result(
             number,
             source,

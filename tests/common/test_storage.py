@@ -87,6 +87,18 @@ def test_a_failed_write_leaves_nothing_behind(storage, tmp_path, monkeypatch):
     assert "Doe" not in str(caught.value)
 
 
+def write_once(storage, location):
+    assert storage.write_once(location, b"one")
+    assert storage.write_once(location, b"one")
+    assert not storage.write_once(location, b"two")
+    assert storage.read(location) == b"one"
+
+
+def test_a_file_that_exists_is_not_replaced_when_written_once(storage, tmp_path):
+    write_once(storage, str(tmp_path / "new" / "file"))
+    assert os.listdir(tmp_path / "new") == ["file"]
+
+
 def test_locations_are_split_and_joined():
     assert is_s3("s3://b/k")
     assert not is_s3("/s3/b")
@@ -141,6 +153,10 @@ def test_a_missing_object_is_not_named_in_the_error(s3_storage, s3, act):
     with pytest.raises(NotFoundError) as caught:
         act(s3_storage, f"s3://{s3.name}/Doe^John")
     assert "Doe" not in str(caught.value)
+
+
+def test_an_object_that_exists_is_not_replaced_when_written_once(s3_storage, s3):
+    write_once(s3_storage, f"s3://{s3.name}/key")
 
 
 def test_wrong_credentials_are_refused(s3, monkeypatch):

@@ -39,7 +39,7 @@ def test_rows_become_mappings(row, expected):
 
 @pytest.fixture
 def version_1(ingest_database):
-    """Return a function that fills 1.0's table in a migrated database, and gives the owner and the worker's mappings."""
+    """Return a function that fills 1.0's table, and gives the owner's database and the worker's mappings."""
 
     def fill(*rows):
         with ingest_database.owner.transaction() as cursor:
