@@ -88,6 +88,9 @@ def describe(header: Dataset, transfer_syntax: str, *, keyword: str = "PixelData
     QuarantineError
         An attribute is missing, malformed or contradicts another: what is not understood cannot be masked.
     """
+    syntax = UID(transfer_syntax)
+    if not syntax.is_transfer_syntax or syntax.is_private:
+        raise QuarantineError("pixels in an unknown or private transfer syntax cannot be masked")
     photometric = str(header.get("PhotometricInterpretation") or "").strip()
     if photometric not in SAMPLES:
         raise QuarantineError("PhotometricInterpretation (0028,0004) is missing or not one that masking supports")
@@ -95,7 +98,7 @@ def describe(header: Dataset, transfer_syntax: str, *, keyword: str = "PixelData
     stored = bits if keyword in _FLOAT_BITS else _number(header, "BitsStored", bits)
     image = Image(
         keyword=keyword,
-        transfer_syntax=UID(transfer_syntax),
+        transfer_syntax=syntax,
         rows=_number(header, "Rows"),
         columns=_number(header, "Columns"),
         frames=_number(header, "NumberOfFrames", 1) or 1,
@@ -106,7 +109,7 @@ def describe(header: Dataset, transfer_syntax: str, *, keyword: str = "PixelData
         bits_stored=stored,
         high_bit=_number(header, "HighBit", stored - 1),
         signed=_number(header, "PixelRepresentation", 0) == 1,
-        word_swapped=UID(transfer_syntax) == ExplicitVRBigEndian and vr == "OW" and bits <= 8,
+        word_swapped=syntax == ExplicitVRBigEndian and vr == "OW" and bits <= 8,
     )
     _check(image)
     return image
