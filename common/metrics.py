@@ -36,6 +36,7 @@ WAITED = Histogram("rpacs_waited_seconds", "Seconds from asking for a task to it
 FEED_CHANGES = Counter("rpacs_feed_changes", "Changes that became tasks.", ["feed"])
 FEED_LAG = Gauge("rpacs_feed_lag_changes", "Changes not read yet.", ["feed"], multiprocess_mode="livemax")
 LOST_LEASES = Counter("rpacs_lost_leases", "Tasks whose worker gave no sign of life.", ["schema"])
+RULES_REFUSED = Gauge("rpacs_rules_refused", "1 while an edited rules file is refused.", multiprocess_mode="livemax")
 RECONCILED = Counter("rpacs_reconciled", "What reconciliation found missing or left over.", ["side", "what"])
 
 

@@ -52,6 +52,7 @@ class Task:
     outcome: str | None = None
     result: str | None = None
     source_md5: str | None = None
+    withdrawn: bool = False
     waited: float = 0.0
 
 
@@ -257,7 +258,7 @@ class TaskQueue:
             return self._announce(cursor, cursor.rowcount)
 
     def discard(self, ids: Sequence[int]) -> int:
-        """Mark tasks as discarded by hand; returns how many."""
+        """Mark tasks as discarded by hand: nothing is sent on, not even when they run again; returns how many."""
         with self.database.transaction() as cursor:
             cursor.execute(self._sql["discard"], {"ids": [*ids]})
             return cursor.rowcount

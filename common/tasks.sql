@@ -9,7 +9,7 @@ SELECT %(kind)s, subject, feed, seq
 FROM unnest(%(subjects)s::text[], %(feeds)s::integer[], %(seqs)s::bigint[]) AS asked (subject, feed, seq)
 ON CONFLICT (kind, subject) DO UPDATE SET
   feed = excluded.feed, seq = excluded.seq,
-  again = old.state = 'running',
+  again = old.state = 'running', withdrawn = false,
   state = CASE WHEN old.state = 'running' THEN 'running' ELSE 'queued' END,
   attempts = 0, delays = 0,
   losses = CASE WHEN old.state IN ('running', 'queued') THEN old.losses ELSE 0 END,
@@ -45,7 +45,7 @@ WHERE task.id = chosen.id
 RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
-  task.source_md5, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+  task.source_md5, task.withdrawn, extract(epoch FROM now() - task.asked_at)::double precision AS waited
 
 -- name: claim_suspect
 UPDATE {schema}.tasks AS task
@@ -60,7 +60,7 @@ WHERE task.id = chosen.id
 RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
-  task.source_md5, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+  task.source_md5, task.withdrawn, extract(epoch FROM now() - task.asked_at)::double precision AS waited
 
 -- name: count_suspects
 SELECT count(*) FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2
@@ -151,15 +151,15 @@ ORDER BY id LIMIT %(limit)s
 
 -- name: retry
 UPDATE {schema}.tasks
-SET state = 'queued', attempts = 0, delays = 0, losses = 0, outcome = NULL, error_code = NULL, error = NULL,
-    finished_at = NULL, available_at = now(), asked_at = now()
+SET state = 'queued', attempts = 0, delays = 0, losses = 0, outcome = NULL, withdrawn = false,
+    error_code = NULL, error = NULL, finished_at = NULL, available_at = now(), asked_at = now()
 WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'discarded', 'done')
    OR id = ANY(%(ids)s) AND state = 'queued' AND available_at > now()
 RETURNING id
 
 -- name: discard
--- By a person. Deleting the original comes before it, and is the caller's.
-UPDATE {schema}.tasks SET state = 'discarded', outcome = 'discarded', error_code = 'DiscardedByHand',
+-- By a person. The original is deleted by a worker, when reconciliation finds it left over.
+UPDATE {schema}.tasks SET state = 'discarded', outcome = 'discarded', withdrawn = true, error_code = 'DiscardedByHand',
   finished_at = now(), again = false
 WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'queued')
 RETURNING id

@@ -11,9 +11,11 @@ from common.metrics import Check
 from common.orthanc import Orthanc
 from common.service import repeat, start_thread
 from common.tasks import TaskQueue
+from deidentifier.mappings import PostgresMappings
 from deidentifier.reconcile import SourceReconciler
+from deidentifier.rules_in_force import RulesInForce
 from deidentifier.settings import DeidentifierSettings
-from deidentifier.worker import KIND
+from deidentifier.worker import KIND, InstanceWorker
 
 SCHEMA = "ingest"
 _HOUR = 3600.0
@@ -50,6 +52,18 @@ class Ingest:
             "source Orthanc": self.source.system,
             "research Orthanc": self.destination.system,
         }
+
+    def worker(self) -> InstanceWorker:
+        """Return what works on instances by the rules in force.
+
+        Raises
+        ------
+        ResearchPacsError
+            The rules cannot be read, or are wrong.
+        """
+        settings = self.settings
+        rules = RulesInForce(settings.rules, PostgresMappings(self.database), self.database, settings)
+        return InstanceWorker(self.source, self.destination, rules, preserve=settings.preserve_original_files)
 
     def follow(self, stop: Event) -> None:
         """Start the threads that fill the queue and keep it in order."""

@@ -80,6 +80,8 @@ class InstanceWorker:
 
     def _settle(self, task: Task, deidentify: Deidentify) -> Result:
         """Take one instance to the research Orthanc, or find that it does not belong there."""
+        if task.withdrawn:
+            return self._withdraw(task)
         try:
             with timed(KIND, "download"):
                 data = self._source.download(task.subject)
@@ -101,6 +103,15 @@ class InstanceWorker:
             answer = deliver(self._destination, made.data)
         self._replace_earlier(task, answer.id)
         return dataclasses.replace(result, state="done", result=answer.id)
+
+    def _withdraw(self, task: Task) -> Result:
+        """Send nothing on: a person discarded it, and only the original is left over."""
+        try:
+            stored = self._source.instance_md5(task.subject)
+        except NotFoundError:
+            stored = None
+        message = "A person discarded it."
+        return Result(task, "discarded", error_code="DiscardedByHand", error=message, source_md5=stored)
 
     def _replace_earlier(self, task: Task, result_id: str) -> None:
         """Delete what other rules once made of this original, where it got another identity then."""

@@ -77,6 +77,10 @@ class PostgreSQL:
         """Stop it: SIGINT is PostgreSQL's fast shutdown."""
         self.server.stop(kill=kill, first=signal.SIGINT)
 
+    def restart(self) -> None:
+        """Start it again, after :meth:`stop`, on the same port and data."""
+        self.server.start(lambda: _answers(self))
+
 
 def start_postgresql(
     folder: Path, *, port: int = 0, password: str = "", durable: bool = True, settings: tuple[str, ...] = ()

@@ -353,6 +353,24 @@ def test_an_original_left_over_by_a_finished_task_begins_anew(pipeline, preserve
     assert pipeline.row(subject)["state"] == ("queued" if found else "done")
 
 
+def test_what_a_person_discarded_is_deleted_and_never_sent_on(pipeline):
+    pipeline.rules.before = lambda dataset: (_ for _ in ()).throw(QuarantineError("why"))
+    data = make_slice()
+    subject = pipeline.send(data)
+    pipeline.run()
+    pipeline.queue.discard([pipeline.row(subject)["id"]])
+    pipeline.rules.before = lambda dataset: None
+    with pipeline.queue.database.transaction() as cursor:
+        cursor.execute("UPDATE ingest.tasks SET finished_at = now() - interval '1 minute'")
+    assert SourceReconciler(pipeline.source, pipeline.queue, preserve=False).walk() == 1
+    pipeline.run()
+    assert (pipeline.row(subject)["state"], pipeline.row(subject)["error_code"]) == ("discarded", "DiscardedByHand")
+    assert pipeline.source.instances(0, 10) == pipeline.destination.instances(0, 10) == []
+    pipeline.send(data)  # but a new send is a new matter
+    pipeline.run()
+    assert pipeline.row(subject)["state"] == "done"
+
+
 def test_a_pool_works_off_the_queue_and_stops_when_told(pipeline):
     stop = threading.Event()
     pool = Pool(pipeline.queue, pipeline.worker, threads=3, stop=stop)
