@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 12.0
+_FIRST_SECONDS = 30.0
 
 
 @contextmanager
@@ -47,8 +48,9 @@ def start_thread(name: str, target: Callable[..., None], *arguments: object) -> 
 
 
 def repeat(name: str, work: Callable[[], object], stop: threading.Event, every: float) -> None:
-    """Do something every so many seconds until told to stop; errors are logged, counted and slow it down."""
+    """Do something after and every so many seconds until told to stop; errors are logged, counted and slow it down."""
     failures = 0
+    stop.wait(min(every, _FIRST_SECONDS))
     while not stop.is_set():
         try:
             work()

@@ -3,7 +3,8 @@
 
 -- name: enqueue
 -- A change that was seen before (same or lower Seq of the same feed) asks for nothing. A waiting task is tried at once,
--- a running one runs once more afterwards, a finished one begins anew; its earlier result is kept, to be replaced.
+-- a running one runs once more afterwards, a finished one begins anew. Its earlier result is kept, to be replaced; so is
+-- its outcome, which stands should the subject be gone (reconciliation may have been quicker than the change feed).
 INSERT INTO {schema}.tasks AS old (kind, subject, feed, seq)
 SELECT %(kind)s, subject, feed, seq
 FROM unnest(%(subjects)s::text[], %(feeds)s::integer[], %(seqs)s::bigint[]) AS asked (subject, feed, seq)
@@ -13,7 +14,6 @@ ON CONFLICT (kind, subject) DO UPDATE SET
   state = CASE WHEN old.state = 'running' THEN 'running' ELSE 'queued' END,
   attempts = 0, delays = 0,
   losses = CASE WHEN old.state IN ('running', 'queued') THEN old.losses ELSE 0 END,
-  outcome = CASE WHEN old.state = 'running' THEN old.outcome END,
   error_code = CASE WHEN old.state = 'running' THEN old.error_code END,
   error = CASE WHEN old.state = 'running' THEN old.error END,
   finished_at = NULL, available_at = now(), asked_at = now()
@@ -21,8 +21,7 @@ WHERE (coalesce(old.feed, 0), coalesce(old.seq, -1)) < (coalesce(excluded.feed, 
 RETURNING id
 
 -- name: enqueue_found
--- Found by reconciliation: what waits, runs or awaits a person is left alone. The outcome stays, in case that the
--- subject was deleted since it was found.
+-- Found by reconciliation: what waits, runs or awaits a person is left alone.
 INSERT INTO {schema}.tasks AS old (kind, subject)
 SELECT %(kind)s, subject FROM unnest(%(subjects)s::text[]) AS asked (subject)
 ON CONFLICT (kind, subject) DO UPDATE SET
@@ -151,7 +150,7 @@ ORDER BY id LIMIT %(limit)s
 
 -- name: retry
 UPDATE {schema}.tasks
-SET state = 'queued', attempts = 0, delays = 0, losses = 0, outcome = NULL, withdrawn = false,
+SET state = 'queued', attempts = 0, delays = 0, losses = 0, withdrawn = false,
     error_code = NULL, error = NULL, finished_at = NULL, available_at = now(), asked_at = now()
 WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'discarded', 'done')
    OR id = ANY(%(ids)s) AND state = 'queued' AND available_at > now()

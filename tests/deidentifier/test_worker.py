@@ -333,6 +333,15 @@ def test_reconciliation_finds_what_the_feed_never_told(pipeline):
     assert pipeline.row(subject)["state"] == "done"
 
 
+def test_reconciliation_that_is_quicker_than_the_feed_changes_no_outcome(pipeline):
+    subject = pipeline.source.upload(make_slice()).id
+    SourceReconciler(pipeline.source, pipeline.queue, preserve=False).walk()
+    pipeline.run()
+    pipeline.ask(subject)
+    pipeline.run()
+    assert (pipeline.row(subject)["state"], pipeline.row(subject)["error_code"]) == ("done", None)
+
+
 def test_reconciliation_leaves_to_a_person_what_waits_for_one(pipeline):
     pipeline.rules.before = lambda dataset: (_ for _ in ()).throw(QuarantineError("why"))
     subject = pipeline.send(make_slice())
