@@ -39,5 +39,8 @@ docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/environment_variables.py
 	$(BIN)/python doc/rules_reference.py
 
+chaos: setup ## Kill processes and restart servers at random while 3,000 instances arrive; nothing may be lost
+	CHAOS=full $(BIN)/python -m pytest -n 0 -s tests/system/test_chaos.py
+
 lock: setup ## Renew the lock files from pyproject.toml
 	@./requirements/lock.sh
