@@ -95,6 +95,8 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
+        # Entries that nobody waits for, while PostgreSQL is away; only the writing thread touches them.
+        self._kept: list[_Waiting] = []
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Append an entry and return once it is committed: no audit row, no data.
@@ -146,8 +148,8 @@ class AuditTrail:
         running = True
         while running:
             batch, running = self._collect(due)
-            if batch:
-                self._write(batch)
+            if batch or self._kept:
+                self._write([*self._kept, *batch])
             if not running or time.monotonic() >= due:
                 self._log_head()
                 due = time.monotonic() + _HEAD_SECONDS
@@ -175,7 +177,10 @@ class AuditTrail:
             for waiting in batch:
                 if waiting.done is not None:
                     waiting.done.set_exception(exc)
+            # The requests that waited fail; what nobody waits for, the ends of requests, is tried again.
+            self._kept = [waiting for waiting in batch if waiting.done is None][-_MAX_WAITING:]
             return
+        self._kept = []
         for waiting in batch:
             if waiting.done is not None:
                 waiting.done.set_result(None)

@@ -52,7 +52,7 @@ def install_security_headers(app: Flask, *, secure: bool, form_targets: Iterable
         "Cross-Origin-Resource-Policy": "same-origin",
     }
     if secure:
-        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        headers["Strict-Transport-Security"] = "max-age=31536000"
 
     @app.after_request
     def add(response: Response) -> Response:

@@ -90,9 +90,9 @@ class AccessRecord:
         objects = [*self._frozen["objects"], *self._notes.pop("objects", [])]
         done = {"objects": objects, "status": status, "milliseconds": duration, "bytes": self.bytes}
         entry = {**self._frozen, **self._notes, **done}
+        self._access_log.write(entry)
         if self._begun or "refused" in self._notes:
             self._audit.append_later({**entry, "phase": "end"})
-        self._access_log.write(entry)
 
     def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Hand on the body of an answer, counting; closes it when the client goes away."""

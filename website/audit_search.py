@@ -11,8 +11,8 @@ from common.database import Database
 
 COLUMNS = (
     "at", "phase", "request", "user", "groups", "profiles", "token", "purpose", "address", "action", "method", "path",
-    "arguments", "query", "english", "objects", "counts", "forwarded", "refused", "login", "status", "milliseconds",
-    "bytes",
+    "arguments", "query", "english", "objects", "counts", "forwarded", "refused", "attempted", "login", "status",
+    "milliseconds", "bytes",
 )  # fmt: skip
 """The keys of entries that a table shows, in order."""
 

@@ -32,6 +32,7 @@ _SENTENCES = {
     403: "You may not do this.",
     404: "There is no such page, or you may not see it.",
     405: "This is not done that way.",
+    411: "Send the length of the body.",
     413: "The request is too large.",
     429: "Too many requests: try again later.",
     500: "Something went wrong here; it has been logged.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,14 +14,21 @@ from common.errors import RefusedError, TransientError, UnauthenticatedError
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
+_MAX_KNOWN = 10_000
 _GONE = frozenset({"UserNotFoundException", "ResourceNotFoundException"})
 
 
 class CognitoDirectory:
-    """Asks a user pool; needs ``cognito-idp:AdminGetUser`` and ``cognito-idp:AdminListGroupsForUser``."""
+    """Asks a user pool, at most every ten seconds for a user.
 
-    def __init__(self, pool_id: str, *, region: str, endpoint: str = "") -> None:
+    Needs ``cognito-idp:AdminGetUser`` and ``cognito-idp:AdminListGroupsForUser``.
+    """
+
+    def __init__(self, pool_id: str, *, region: str, endpoint: str = "", remember: float = 10) -> None:
         self._pool_id = pool_id
+        # A script's burst of requests must not meet Cognito's own limit of requests.
+        self._remember = remember
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
         configuration = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 2})
         self._client: BaseClient = boto3.client(
             "cognito-idp", region_name=region, endpoint_url=endpoint or None, config=configuration
@@ -38,6 +46,16 @@ class CognitoDirectory:
         TransientError
             Cognito does not answer.
         """
+        asked, groups = self._known.get(user, (0.0, frozenset()))
+        if asked and time.monotonic() - asked < self._remember:
+            return groups
+        groups = self._ask(user)
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
+        self._known[user] = (time.monotonic(), groups)
+        return groups
+
+    def _ask(self, user: str) -> frozenset[str]:
         try:
             if not self._call("admin_get_user", user).get("Enabled", False):
                 raise UnauthenticatedError("the user is disabled")

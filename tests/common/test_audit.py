@@ -118,6 +118,19 @@ def test_what_cannot_be_committed_raises(trail, research_database):
         trail.append({"action": "see"})
 
 
+def test_ends_of_requests_are_tried_again(trail, research_database):
+    _change(research_database, "REVOKE INSERT ON research.audit FROM rpacs_website")
+    trail.append_later({"action": "kept"})
+    with pytest.raises(StatementError):
+        trail.append({"action": "lost"})
+    _change(research_database, "GRANT INSERT ON research.audit TO rpacs_website")
+    trail.append({"action": "next"})
+    with research_database.owner.transaction() as cursor:
+        cursor.execute("SELECT action FROM research.audit ORDER BY seq")
+        assert [row[0] for row in cursor.fetchall()] == ["kept", "next"]
+    assert verify(research_database.owner, "research", KEY).problems == ()
+
+
 def test_the_head_is_logged_at_the_stop(trail, caplog):
     trail.append({"action": "see"})
     head = trail.head()

@@ -117,7 +117,7 @@ def test_logging_out_ends_the_balancers_session_and_cognitos(alb_portal, headers
 def test_cognito_tells_groups_as_they_are_now(pool, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    directory = CognitoDirectory(pool.id, region=REGION, endpoint=pool.endpoint)
+    directory = CognitoDirectory(pool.id, region=REGION, endpoint=pool.endpoint, remember=0)
     pool.add_user("carol", "mr", "pt")
     assert directory.groups("carol") == {"mr", "pt"}
     pool.client.admin_remove_user_from_group(UserPoolId=pool.id, Username="carol", GroupName="pt")

@@ -259,6 +259,13 @@ def test_a_body_over_the_limit_is_refused(make_portal, research_orthanc):
     assert answer.status_code == 413
 
 
+def test_a_body_of_unknown_length_is_refused(orthanc_portal):
+    answer = orthanc_portal.client("admin").post(
+        "/orthanc/tools/find", input_stream=io.BytesIO(b"{}"), headers={**SAME, "Transfer-Encoding": "chunked"}
+    )
+    assert answer.status_code == 411
+
+
 def test_orthanc_away_is_said(portal):
     assert portal.client("admin").get("/orthanc/system").status_code == 503
 

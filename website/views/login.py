@@ -73,6 +73,8 @@ def log_in() -> ResponseReturnValue:
         start_session(identity)
     except UnauthenticatedError as exc:
         AccessRecord.current().refused("a login failed")
+        if name in accounts.read():  # not what is no user name: people type passwords into that field
+            AccessRecord.current().note(attempted=name)
         return render_template("login.html", target=target, error=str(exc), name=name), 401
     services().login_pair.clear(_pair(name))
     return redirect(target, 303)
