@@ -6,7 +6,6 @@ location (a command on its own terminal) adds it.
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 import threading
@@ -18,25 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
 
 import boto3
-import botocore.exceptions
 from botocore.config import Config
 
-from common.errors import (
-    NotFoundError,
-    RefusedError,
-    ResearchPacsError,
-    StorageFullError,
-    StorageUnavailableError,
-)
+from common.errors import NotFoundError, RefusedError, ResearchPacsError
+from common.storage_errors import typed_errors
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 T = TypeVar("T")
-
-# Codes that S3 and servers like it answer (Amazon S3 API reference, "Error responses"); HEAD has only the status.
-_NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-_REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ class Storage:
         ------
         NotFoundError, RefusedError, StorageUnavailableError
         """
-        with _typed_errors():
+        with typed_errors():
             if is_s3(location):
                 bucket, key = split_s3(location)
                 answer = self.client.get_object(Bucket=bucket, Key=key)
@@ -110,7 +99,7 @@ class Storage:
 
     def version(self, location: str) -> str:
         """Return a text that changes when the file does: the ETag, or modification time, size and inode."""
-        with _typed_errors():
+        with typed_errors():
             if is_s3(location):
                 bucket, key = split_s3(location)
                 return str(self.client.head_object(Bucket=bucket, Key=key)["ETag"])
@@ -123,7 +112,7 @@ class Storage:
         ------
         RefusedError, StorageFullError, StorageUnavailableError, NotFoundError
         """
-        with _typed_errors():
+        with typed_errors():
             if is_s3(location):
                 bucket, key = split_s3(location)
                 self.client.put_object(Bucket=bucket, Key=key, Body=data)
@@ -132,7 +121,7 @@ class Storage:
 
     def write_once(self, location: str, data: bytes) -> bool:
         """Write a file unless there is one; tell whether the location now holds these bytes."""
-        with _typed_errors():
+        with typed_errors():
             if not is_s3(location) and _write_local(Path(location), data, replace=False):
                 return True
         try:
@@ -145,13 +134,13 @@ class Storage:
     def open(self, location: str) -> Iterator[BinaryIO]:
         """Open a file for reading at any position; an object of S3 is brought into a temporary file first."""
         if not is_s3(location):
-            with _typed_errors():
+            with typed_errors():
                 file = open(location, "rb")  # noqa: SIM115  closed below, so that errors of the body stay as they are
             with file:
                 yield file
             return
         with tempfile.TemporaryFile() as spool:
-            with _typed_errors():
+            with typed_errors():
                 bucket, key = split_s3(location)
                 self.client.download_fileobj(bucket, key, cast(Any, spool))
             spool.seek(0)
@@ -165,7 +154,7 @@ class Storage:
         NotFoundError
             There is nothing at all.
         """
-        with _typed_errors():
+        with typed_errors():
             entries = self._list_s3(location) if is_s3(location) else _list_local(Path(location))
             count = 0
             for count, entry in enumerate(entries, 1):  # noqa: B007  the count is used after the loop
@@ -251,45 +240,6 @@ def _umask() -> int:
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
     return 0o077
-
-
-@contextmanager
-def _typed_errors() -> Iterator[None]:
-    try:
-        yield
-    except botocore.exceptions.ClientError as exc:
-        raise _client_error(exc) from exc
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as exc:
-        raise RefusedError("there are no credentials for S3") from exc
-    except botocore.exceptions.ParamValidationError as exc:
-        raise RefusedError("the name of the bucket or the key is not legal") from exc
-    except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as exc:
-        raise StorageUnavailableError("S3 does not answer") from exc
-    except OSError as exc:
-        raise _os_error(exc) from exc
-
-
-def _client_error(exc: botocore.exceptions.ClientError) -> ResearchPacsError:
-    code = str(exc.response.get("Error", {}).get("Code", ""))
-    if code in _NOT_FOUND:
-        return NotFoundError("S3 has no such object")
-    if code in _REFUSED:
-        return RefusedError(f"S3 refuses the request ({code})")
-    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    if status >= 500 or status == 429 or code in {"SlowDown", "RequestTimeout"}:
-        return StorageUnavailableError(f"S3 cannot serve this now ({code})")
-    return RefusedError(f"S3 refuses the request ({code})")
-
-
-def _os_error(exc: OSError) -> ResearchPacsError:
-    reason = os.strerror(exc.errno) if exc.errno else type(exc).__name__
-    if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
-        return NotFoundError(f"cannot be read: {reason}")
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EEXIST):
-        return RefusedError(f"refused by the file system: {reason}")
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFullError(f"the storage is full: {reason}")
-    return StorageUnavailableError(f"the file system fails: {reason}")
 
 
 class WatchedFile(Generic[T]):
