@@ -8,6 +8,7 @@ from common.dicom_scan import MAX_INFLATED, scan
 from deidentifier.instance import Instance
 from deidentifier.labels import match_labels
 from deidentifier.mappings import MappingCache, MappingStore
+from deidentifier.pixels.engines import engines
 from deidentifier.program import Programs
 from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules
@@ -55,13 +56,23 @@ class Deidentifier:
         Where mappings are kept.
     max_inflated
         Limit of the size of a deflated data set, in bytes.
+    rekognition_region
+        RPACS_REKOGNITION_REGION: where it is given, text in pixels is found there by default.
     """
 
-    def __init__(self, rules: Rules, mappings: MappingStore, *, max_inflated: int = MAX_INFLATED) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        mappings: MappingStore,
+        *,
+        max_inflated: int = MAX_INFLATED,
+        rekognition_region: str | None = None,
+    ) -> None:
         self.rules = rules
         self._mappings = MappingCache(mappings)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
+        self._finder = engines(rekognition_region)
 
     def deidentify(self, data: bytes) -> Outcome:
         """De-identify a DICOM file.
@@ -83,6 +94,6 @@ class Deidentifier:
         work = Work(original, Instance(original, self._mappings))
         work.rewrite(program.plan)
         if program.plan_after is not None:
-            work.clean_pixels(program.pixels)
+            work.clean_pixels(program.pixels, self._finder)
             work.rewrite(program.plan_after)
         return Outcome("deidentified", work.file(program.transcode), labels, work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -14,12 +14,15 @@ from pydicom.uid import UID
 
 from common.dicom_head import SEQUENCE_END
 from common.dicom_scan import UNDEFINED, Element, Scan, scan_dataset
-from deidentifier.pixels.boxes import Box
-from deidentifier.pixels.mask import Masked, mask
+from deidentifier.pixels.clean import Cleaned, clean
+from deidentifier.pixels.finder import Finder
+from deidentifier.pixels.requests import requests_of
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
 
 
-def clean_pixels(found: Scan, rules: Sequence[RemoveBurnedInAnnotations]) -> Scan:
+def clean_pixels(
+    found: Scan, rules: Sequence[RemoveBurnedInAnnotations], original: Scan, finder: Callable[[str | None], Finder]
+) -> tuple[Scan, Cleaned | None]:
     """Blacken what rules ask for.
 
     Parameters
@@ -28,33 +31,41 @@ def clean_pixels(found: Scan, rules: Sequence[RemoveBurnedInAnnotations]) -> Sca
         A data set in work.
     rules
         Those for its pixels.
+    original
+        The data set as it came, which knows the device and the identifying values.
+    finder
+        Returns the engine of a name that finds text, the default one for None.
 
     Returns
     -------
-    Scan
-        The data set with blackened pixels; the same where it has none.
+    tuple
+        The data set with blackened pixels, and what was done; the same data set and None where it has no pixels.
 
     Raises
     ------
     QuarantineError
-        The pixels are in a form that cannot be blackened.
+        The pixels are in a form that cannot be blackened, or text stays readable.
+    TransientError
+        The service of an engine is away.
     """
     pixels = found.pixel_data
-    boxes = tuple(Box(*box) for rule in rules for box in rule.box_coordinates)
-    if pixels is None or not boxes:
-        return found
+    if pixels is None:
+        return found, None
     head, _, value, end = pixels
-    masked = mask(
+    header = _header(original, original.pixel_data or original.dataset.elements[-1])
+    cleaned = clean(
         _header(found, pixels),
         found.transfer_syntax,
         memoryview(found.data)[value:end],
-        [boxes],
+        requests_of(rules, header),
+        finder=finder,
+        original=header,
         keyword=head.keyword,
         vr=head.vr,
     )
-    if masked.pixel_data is None and not masked.changes and not masked.removed:
-        return found
-    return scan_dataset(b"".join(_replace(found, pixels, masked)), str(masked.transfer_syntax))
+    if cleaned.pixel_data is None and not cleaned.changes and not cleaned.removed:
+        return found, cleaned
+    return scan_dataset(b"".join(_replace(found, pixels, cleaned)), str(cleaned.transfer_syntax)), cleaned
 
 
 def _header(found: Scan, pixels: Element) -> Dataset:
@@ -64,7 +75,7 @@ def _header(found: Scan, pixels: Element) -> Dataset:
     return read_dataset(io.BytesIO(data), not syntax.explicit, syntax.order == "<")
 
 
-def _replace(found: Scan, pixels: Element, masked: Masked) -> Iterable[bytes | memoryview]:
+def _replace(found: Scan, pixels: Element, masked: Cleaned) -> Iterable[bytes | memoryview]:
     """Yield the elements of the data set with the masked ones in their places."""
     data = memoryview(found.data)
     changes = {int(element.tag): element for element in masked.changes}
@@ -82,7 +93,7 @@ def _replace(found: Scan, pixels: Element, masked: Masked) -> Iterable[bytes | m
         yield _encode(found, changes[added])
 
 
-def _pixel_data(found: Scan, element: Element, masked: Masked) -> Iterable[bytes | memoryview]:
+def _pixel_data(found: Scan, element: Element, masked: Cleaned) -> Iterable[bytes | memoryview]:
     syntax, value = found.dataset.syntax, masked.pixel_data or b""
     if not UID(masked.transfer_syntax).is_encapsulated:
         yield syntax.rewrite_header(element[0], len(value))

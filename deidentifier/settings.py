@@ -30,6 +30,12 @@ class OfflineSettings(StorageSettings):
         parse=integer(1 << 20, 1 << 40),
         default=MAX_INFLATED_BYTES,
     )
+    rekognition_region: str = option(
+        "RPACS_REKOGNITION_REGION",
+        "AWS region of Amazon Rekognition; where it is set, burned-in text is found there unless a rule says "
+        "otherwise, and pixels leave the ingest side.",
+        default="",
+    )
 
 
 @settings

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from common.dicom_scan import Scan, scan_dataset
 from common.dicom_text import strip_padding
 from deidentifier.file_meta import write_file
 from deidentifier.instance import SOP_INSTANCE, Instance
 from deidentifier.pixel_work import clean_pixels
+from deidentifier.pixels.clean import Cleaned
+from deidentifier.pixels.finder import Finder
 from deidentifier.plan import Plan
 from deidentifier.rewrite import Finding, Piece, Rewriter, join, piece_bytes
 from deidentifier.transcode import transcode
@@ -22,12 +24,13 @@ class Work:
     """The data set in work: rewritten by plans, its pixels cleaned in between, written as a file in the end."""
 
     def __init__(self, original: Scan, instance: Instance) -> None:
-        self._scan = original
+        self._original = self._scan = original
         self._instance = instance
         self._pieces: list[Piece] = []
         self._rewriters: list[Rewriter] = []
         self._sop_class = original.value(_SOP_CLASS)
         self._sop_instance = original.value(SOP_INSTANCE)
+        self.cleaned: Cleaned | None = None
 
     def rewrite(self, plan: Plan) -> None:
         """Apply the rules of a plan."""
@@ -37,9 +40,10 @@ class Work:
         self._sop_instance = rewriter.new_value(SOP_INSTANCE, self._sop_instance)
         self._rewriters.append(rewriter)
 
-    def clean_pixels(self, rules: Sequence[RemoveBurnedInAnnotations]) -> None:
+    def clean_pixels(self, rules: Sequence[RemoveBurnedInAnnotations], finder: Callable[[str | None], Finder]) -> None:
         """Blacken what rules for pixels ask for; what comes next is scanned anew."""
-        self._scan = clean_pixels(scan_dataset(join(self._pieces), self._scan.transfer_syntax), rules)
+        found = scan_dataset(join(self._pieces), self._scan.transfer_syntax)
+        self._scan, self.cleaned = clean_pixels(found, rules, self._original, finder)
         self._pieces = []
 
     @property
@@ -59,4 +63,5 @@ class Work:
     def findings(self) -> list[Finding]:
         """Return what rules did, element by element, without values."""
         found = [finding for rewriter in self._rewriters for finding in rewriter.findings()]
-        return found + [Finding("", "", (), "note", (note,)) for note in self._instance.notes()]
+        notes = [*self._instance.notes(), *(self.cleaned.notes() if self.cleaned else ())]
+        return found + [Finding("", "", (), "note", (note,)) for note in notes]

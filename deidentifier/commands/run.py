@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--uid-map", metavar="FILE.csv", help="write old and new UIDs")
     parser.add_argument("--patient-map", metavar="FILE.csv", help="write old and new Patient IDs")
     parser.add_argument("--rename", action="store_true", help="name results after their new SOP Instance UID")
+    parser.add_argument("--preview", metavar="DIR", help="draw pixels before (with boxes) and after as PNG")
     parser.add_argument("--diff", action="store_true", help="print before and after, element by element, with values")
 
 
@@ -102,6 +103,8 @@ def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage:
         endpoint=settings.s3_endpoint,
         region=settings.aws_region,
         rename=arguments.rename,
+        rekognition_region=settings.rekognition_region,
+        preview=arguments.preview or "",
         compare=bool(arguments.diff or arguments.uid_map or arguments.patient_map or arguments.show_values),
     )
 

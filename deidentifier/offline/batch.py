@@ -12,17 +12,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.managers import BaseManager
+from pathlib import Path
 from typing import Any
 
 from common.database import Database
-from common.errors import RefusedError, ResearchPacsError
+from common.errors import QuarantineError, RefusedError, ResearchPacsError
 from common.log import silence_libraries
 from common.settings import CommonSettings, load
 from common.storage import Storage, join
-from deidentifier.deidentify import Deidentifier
+from deidentifier.deidentify import Deidentifier, Outcome
 from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.offline.changes import Change, compare
 from deidentifier.offline.inputs import Input, output_path, read_input
+from deidentifier.pixels.preview import write_preview
 from deidentifier.rules_file import load_rules
 
 _PENDING_PER_WORKER = 4
@@ -32,7 +34,8 @@ _PENDING_PER_WORKER = 4
 class Job:
     """What all files of a run have in common.
 
-    ``compare`` asks for the values before and after; ``rename`` names results after their SOP Instance UID.
+    ``compare`` asks for the values before and after; ``rename`` names results after their SOP Instance UID;
+    ``preview`` is a folder for pictures before and after, with boxes.
     """
 
     rules: bytes
@@ -43,6 +46,8 @@ class Job:
     region: str = ""
     rename: bool = False
     compare: bool = False
+    rekognition_region: str = ""
+    preview: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class Worker:
         self._job = job
         self._storage = Storage(endpoint=job.endpoint, region=job.region)
         rules = load_rules(job.rules, job.rules_name)
-        self._deidentifier = Deidentifier(rules, mappings, max_inflated=job.max_inflated)
+        self._deidentifier = Deidentifier(
+            rules, mappings, max_inflated=job.max_inflated, rekognition_region=job.rekognition_region or None
+        )
 
     def process(self, number: int, source: Input) -> Result:
         """De-identify one file and write the result; what fails is told, not raised."""
@@ -77,7 +84,7 @@ class Worker:
 
     def _process(self, number: int, source: Input) -> Result:
         data = read_input(source, self._storage, self._job.max_inflated)
-        outcome = self._deidentifier.deidentify(data)
+        outcome = self._deidentify(number, data)
         if outcome.state != "deidentified":
             return Result(number, source, outcome.state, labels=tuple(sorted(outcome.labels)))
         relative = f"{outcome.sop_instance_uid}.dcm" if self._job.rename else output_path(source.relative)
@@ -95,6 +102,19 @@ class Worker:
             report=tuple(finding.as_record() for finding in outcome.report),
             changes=compare(data, outcome.data) if self._job.compare else [],
         )
+
+    def _deidentify(self, number: int, data: bytes) -> Outcome:
+        """De-identify; draw previews, also of what goes to quarantine."""
+        try:
+            outcome = self._deidentifier.deidentify(data)
+        except QuarantineError:
+            if self._job.preview:
+                write_preview(Path(self._job.preview), f"{number:06}", data, None, ())
+            raise
+        cleaned = outcome.work.cleaned if outcome.work else None
+        if self._job.preview and cleaned:
+            write_preview(Path(self._job.preview), f"{number:06}", data, outcome.data, cleaned.boxes)
+        return outcome
 
 
 _worker: Worker | None = None

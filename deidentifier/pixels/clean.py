@@ -55,6 +55,13 @@ class Cleaned:
         """Number of frames with a box."""
         return sum(1 for boxes in self.boxes if boxes)
 
+    def notes(self) -> list[str]:
+        """Return what was done in words, without values."""
+        if not self.read and not self.masked_frames:
+            return ["pixels: no box lies in the image"]
+        done = "read, " if self.read else ""
+        return [f"pixels: {done}boxes blackened in {self.masked_frames} of {len(self.boxes)} frames"]
+
 
 def clean(
     header: Dataset,
