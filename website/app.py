@@ -18,6 +18,7 @@ from website.guard import install_guard
 from website.services import build_services
 from website.settings import WebsiteSettings
 from website.views import blueprints
+from website.views.identifiers import install_converters
 
 
 def create_app(settings: WebsiteSettings, *, database: Database | None = None, storage: Storage | None = None) -> Flask:
@@ -48,6 +49,7 @@ def create_app(settings: WebsiteSettings, *, database: Database | None = None, s
     Bootstrap5(app)
     csrf = CSRFProtect()
     csrf.init_app(app)
+    install_converters(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
     install_error_pages(app)

@@ -131,6 +131,10 @@ def install_audit(app: Flask) -> None:
         record = AccessRecord.current()
         record.freeze()
         if response.is_streamed:
+            # Passed through, an answer is closed by nobody: neither the file behind it nor this record.
+            response.direct_passthrough = False
+            if hasattr(response.response, "close"):
+                response.call_on_close(response.response.close)
             response.response = record.count(response.iter_encoded())
         else:
             record.bytes = response.calculate_content_length() or 0

@@ -18,6 +18,9 @@ from common.errors import UnauthenticatedError
 from common.orthanc import Orthanc
 from website.access_log import AccessLog
 from website.authentication import Authenticator
+from website.catalogue import Catalogue
+from website.file_cache import FileCache
+from website.index import Index
 from website.oidc import OidcClient
 from website.orthanc_proxy import OrthancProxy
 from website.permissions import Access, PermissionsFile
@@ -41,6 +44,9 @@ class Services:
     authenticator: Authenticator
     orthanc: Orthanc
     orthanc_proxy: OrthancProxy
+    index: Index
+    catalogue: Catalogue
+    files: FileCache
     costly: RateLimit
     login_pair: RateLimit
     login_user: RateLimit
@@ -71,6 +77,16 @@ def current_access() -> Access:
 def current_orthanc() -> Orthanc:
     """Return the client of the research Orthanc; ask :func:`current_access` before handing out what it answers."""
     return services().orthanc
+
+
+def current_index() -> Index:
+    """Return the index; combine every query with a tree of :func:`current_access`."""
+    return services().index
+
+
+def current_catalogue() -> Catalogue:
+    """Return the index as the pages see it; combine every query with a tree of :func:`current_access`."""
+    return services().catalogue
 
 
 def current_token() -> ApiToken | None:

@@ -19,7 +19,10 @@ from common.orthanc import Orthanc
 from common.storage import Storage
 from website.access_log import AccessLog
 from website.authentication import AlbAuthenticator, Authenticator, SessionAuthenticator, origins
+from website.catalogue import Catalogue
 from website.context import SCHEMA, Services
+from website.file_cache import FileCache
+from website.index import Index
 from website.oidc import OidcClient
 from website.orthanc_proxy import OrthancProxy
 from website.permissions import PermissionsFile
@@ -43,6 +46,7 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
         absolute=timedelta(hours=settings.session_hours),
     )
     oidc = OidcClient(settings) if settings.authentication == "oidc" else None
+    index = Index(database)
     orthanc = (settings.orthanc_url, settings.orthanc_username, settings.orthanc_password)
     return Services(
         settings=settings,
@@ -58,6 +62,9 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
         authenticator=_authenticator(settings, users, sessions, accounts),
         orthanc=Orthanc(*orthanc),
         orthanc_proxy=OrthancProxy(*orthanc),
+        index=index,
+        catalogue=Catalogue(index, database, settings),
+        files=FileCache(),
         costly=_limit(database, "costly", settings.costly_requests_per_minute, timedelta(minutes=1)),
         # Counted before the password is looked at, so that parallel guesses gain nothing. The first is per user and
         # address, so that a stranger cannot lock a user out; the others stop guessing from many addresses, or of

@@ -34,11 +34,12 @@ def _format(node: Node) -> str:
 
 
 def _operands(node: Condition) -> list[str]:
-    quoted = [_quote(operand) for operand in node.operands]
+    quoted = [quote(operand) for operand in node.operands]
     return [f"({', '.join(quoted)})"] if OPERATORS[node.operator].kind == "list" else quoted
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """Write a value as the language wants it: quoted where it is more than a word."""
     if _PLAIN.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')

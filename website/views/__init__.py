@@ -7,7 +7,26 @@ from flask import Blueprint
 
 def blueprints() -> tuple[Blueprint, ...]:
     """Return every blueprint of the portal: the one place where pages are registered."""
-    from website.views import audit, health, login, orthanc, sessions, tokens, users
+    from website.views import (
+        audit,
+        downloads,
+        formats,
+        frames,
+        health,
+        help,
+        home,
+        login,
+        orthanc,
+        permissions,
+        resources,
+        search,
+        searches,
+        sessions,
+        status,
+        tokens,
+        users,
+    )
 
-    modules = (audit, health, login, orthanc, sessions, tokens, users)
+    shown = (home, search, searches, resources, frames, downloads, permissions, help, status, formats)
+    modules = (audit, health, login, orthanc, sessions, tokens, users, *shown)
     return tuple(module.blueprint for module in modules)

@@ -1,0 +1,99 @@
+"""Each page in Chromium: light and dark, wide and narrow, with nothing for axe-core or the console to complain of."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def addresses(site) -> dict[str, str]:
+    """Return a path to each page of the portal."""
+    instance = site.store.ids[0]
+    study, series = site.store.parents[instance]
+    return {
+        "home": "/",
+        "search": "/search",
+        "series results": "/search?level=series&q=Modality+StrEquals+CT",
+        "instance results": "/search?level=instance",
+        "syntax error": "/search?q=Modalty+StrEquals+CT",
+        "nothing found": "/search?q=Modality+StrEquals+XX",
+        "study": f"/studies/{study}",
+        "series": f"/series/{series}",
+        "instance": f"/instances/{instance}",
+        "permissions": "/permissions",
+        "searches": "/searches",
+        "help": "/help",
+        "tokens": "/tokens",
+        "sessions": "/sessions",
+        "not found": "/no-such-page",
+        "status": "/status",
+        "audit": "/audit",
+        "users": "/users",
+    }
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (360, False)])
+def test_every_page(site, log_in, width: int, dark: bool) -> None:
+    user = log_in("ada", width=width, dark=dark)
+    expected = {"syntax error": 400, "not found": 404}
+    for name, path in addresses(site).items():
+        assert user.goto(path).status == expected.get(name, 200), name
+        assert user.page.locator("h1").count() == 1, name
+        user.check()
+
+
+def test_the_login_page(site, page) -> None:
+    response = page.goto(f"{site.url}/login")
+    assert "unsafe-inline" not in response.headers["content-security-policy"]
+    page.fill("#name", "rita")
+    page.fill("#password", "wrong")
+    page.click("main button[type=submit]")
+    assert page.locator("[role=alert]").is_visible()
+
+
+def test_script_in_an_element_is_shown_as_text(site, log_in) -> None:
+    """Version 1.0 wrote values of elements into pages as they were."""
+    user = log_in("rita")
+    instance = site.store.ids[8]
+    study, series = site.store.parents[instance]
+    for path in (
+        "/",
+        "/search",
+        "/search?level=series",
+        f"/studies/{study}",
+        f"/series/{series}",
+        f"/instances/{instance}",
+    ):
+        user.goto(path)
+        assert "stolen" not in user.page.title().replace("document.title='stolen'", "")
+        assert user.page.locator("main script, main img[src='x']").count() == 0
+    value = user.page.locator(".elements .value", has_text="<script>").first
+    assert value.is_visible()
+
+
+def test_the_page_works_by_keyboard_alone(site, log_in) -> None:
+    user = log_in("rita")
+    user.goto("/help")
+    user.page.keyboard.press("Tab")
+    assert user.page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    user.page.keyboard.press("Enter")
+    assert user.page.evaluate("document.activeElement.id") == "content"
+    user.goto("/search")
+    user.page.keyboard.press("/")
+    assert user.page.evaluate("document.activeElement.id") == "q"
+    user.page.keyboard.type("Modality StrEquals MR")
+    user.page.keyboard.press("Enter")
+    user.page.wait_for_url(re.compile("q=Modality"))
+    assert user.page.locator("table.list tbody tr").count() == 2
+
+
+def test_dark_mode_is_remembered(site, log_in) -> None:
+    user = log_in("rita")
+    assert user.page.locator("html").get_attribute("data-bs-theme") == "light"
+    user.page.click(".menu summary")
+    user.page.click("[data-theme-toggle]")
+    user.goto("/help")
+    assert user.page.locator("html").get_attribute("data-bs-theme") == "dark"

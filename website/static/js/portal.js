@@ -1,0 +1,44 @@
+// What every page may need: menus that close, forms that submit themselves, a filter over the element tree.
+// Every page also works without it.
+(() => {
+  const menus = () => document.querySelectorAll('details.menu[open]');
+  document.addEventListener('click', (event) => menus().forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; }));
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') menus().forEach((menu) => { menu.open = false; menu.querySelector('summary').focus(); });
+    if (event.key === '/' && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) {
+      const box = document.querySelector('[data-search-box]');
+      if (box) { event.preventDefault(); box.focus(); }
+    }
+  });
+
+  document.querySelectorAll('[data-submit-on-change]').forEach((field) => {
+    field.addEventListener('change', () => field.form.requestSubmit());
+  });
+
+  // A picture that cannot be made (no image in the instance, an unknown codec) gives way to a drawing.
+  const fallback = (img) => { if (img.dataset.fallback && img.src !== img.dataset.fallback) { img.src = img.dataset.fallback; delete img.dataset.fallback; } };
+  document.addEventListener('error', (event) => { if (event.target.tagName === 'IMG') fallback(event.target); }, true);
+  document.querySelectorAll('img[data-fallback]').forEach((img) => { if (img.complete && !img.naturalWidth) fallback(img); });
+
+  const tree = document.querySelector('.elements');
+  const filter = document.querySelector('[data-filter-elements]');
+  if (!tree || !filter) return;
+  const result = document.querySelector('[data-filter-result]');
+  const leaves = [...tree.querySelectorAll('li')];
+  const named = leaves.filter((li) => li.dataset.text).length;
+  const text = new Map(leaves.map((li) => [li, (li.dataset.text || '').toLowerCase()]));
+  filter.addEventListener('input', () => {
+    const wanted = filter.value.trim().toLowerCase();
+    let shown = 0;
+    // Backwards, so that a sequence is judged after the elements inside it.
+    [...leaves].reverse().forEach((li) => {
+      const inside = !!li.querySelector('li:not([hidden])');
+      const own = !wanted || text.get(li).includes(wanted);
+      li.hidden = !(own || inside);
+      if (own) shown += 1;
+      const details = li.querySelector(':scope > details');
+      if (details && wanted) details.open = inside;
+    });
+    result.textContent = wanted ? `${shown} of ${named} elements` : '';
+  });
+})();
