@@ -46,7 +46,7 @@ def test_no_audit_row_no_data(portal):
         cursor.execute("REVOKE INSERT ON research.audit FROM rpacs_website")
     answer = client.get("/tokens")
     assert answer.status_code == 500
-    assert "script" not in answer.text
+    assert "A script sends a token" not in answer.text
 
 
 def test_the_first_row_is_committed_before_the_view_runs(portal, monkeypatch):
