@@ -53,6 +53,7 @@ class Task:
     result: str | None = None
     source_md5: str | None = None
     withdrawn: bool = False
+    request: str | None = None
     waited: float = 0.0
 
 

@@ -11,6 +11,7 @@ FROM unnest(%(subjects)s::text[], %(feeds)s::integer[], %(seqs)s::bigint[]) AS a
 ON CONFLICT (kind, subject) DO UPDATE SET
   feed = excluded.feed, seq = excluded.seq,
   again = old.state = 'running', withdrawn = false,
+  request = CASE WHEN old.state IN ('queued', 'running') THEN old.request END,
   state = CASE WHEN old.state = 'running' THEN 'running' ELSE 'queued' END,
   attempts = 0, delays = 0,
   losses = CASE WHEN old.state IN ('running', 'queued') THEN old.losses ELSE 0 END,
@@ -44,7 +45,7 @@ WHERE task.id = chosen.id
 RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
-  task.source_md5, task.withdrawn, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+  task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited
 
 -- name: claim_suspect
 UPDATE {schema}.tasks AS task
@@ -59,7 +60,7 @@ WHERE task.id = chosen.id
 RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
-  task.source_md5, task.withdrawn, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+  task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited
 
 -- name: count_suspects
 SELECT count(*) FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2

@@ -10,11 +10,14 @@ from common.database import Database
 from common.metrics import Check
 from common.orthanc import Orthanc
 from common.service import repeat, start_thread
+from common.storage import Storage
 from common.tasks import TaskQueue
 from deidentifier.mappings import PostgresMappings
 from deidentifier.reconcile import SourceReconciler
 from deidentifier.rules_in_force import RulesInForce
 from deidentifier.settings import DeidentifierSettings
+from deidentifier.submissions import Submissions
+from deidentifier.submitted import SubmissionWorker, SubmittedWork
 from deidentifier.worker import KIND, InstanceWorker
 
 SCHEMA = "ingest"
@@ -53,8 +56,8 @@ class Ingest:
             "research Orthanc": self.destination.system,
         }
 
-    def worker(self) -> InstanceWorker:
-        """Return what works on instances by the rules in force.
+    def workers(self) -> tuple[InstanceWorker, SubmissionWorker | None]:
+        """Return what works on instances and, where there is a key for them, on submissions.
 
         Raises
         ------
@@ -62,8 +65,16 @@ class Ingest:
             The rules cannot be read, or are wrong.
         """
         settings = self.settings
-        rules = RulesInForce(settings.rules, PostgresMappings(self.database), self.database, settings)
-        return InstanceWorker(self.source, self.destination, rules, preserve=settings.preserve_original_files)
+        mappings = PostgresMappings(self.database)
+        rules = RulesInForce(settings.rules, mappings, self.database, settings)
+        preserve = settings.preserve_original_files
+        if not settings.submission_key:
+            return InstanceWorker(self.source, self.destination, rules, preserve=preserve), None
+        submissions = Submissions(self.database, settings.submission_key)
+        storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
+        submitted = SubmittedWork(submissions, self.destination, rules, mappings, storage)
+        instances = InstanceWorker(self.source, self.destination, rules, preserve=preserve, submitted=submitted)
+        return instances, SubmissionWorker(submissions, submitted)
 
     def follow(self, stop: Event) -> None:
         """Start the threads that fill the queue and keep it in order."""
@@ -78,6 +89,8 @@ class Ingest:
         start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
 
     def _prune(self) -> None:
+        if self.settings.submission_key:
+            Submissions(self.database, self.settings.submission_key).erase_ended()
         # A row lives as long as its original; preserved originals live on.
         if not self.settings.preserve_original_files:
             while self.queue.prune(KIND, self.settings.task_retention_days * 86400):

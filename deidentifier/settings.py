@@ -60,6 +60,12 @@ class DeidentifierSettings(OfflineSettings, TaskSettings):
         parse=switch,
         default=False,
     )
+    submission_key: str = option(
+        "RPACS_SUBMISSION_KEY",
+        "Key that encrypts what is handed in by submit, the same for the command and all workers.",
+        default="",
+        secret=True,
+    )
 
 
 def has_database(environ: Mapping[str, str] | None = None) -> bool:

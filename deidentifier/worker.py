@@ -45,6 +45,13 @@ class Rules(Protocol):
         """Return what the latest good rules do."""
 
 
+class Submitted(Protocol):
+    """Works on instances that were submitted with rules and a destination of their own."""
+
+    def settle(self, task: Task, submission: str, data: bytes | None = None) -> Result:
+        """De-identify and deliver."""
+
+
 def md5(data: bytes) -> str:
     """Return the checksum that Orthanc keeps of a file; it guards against mix-ups, not against attackers."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -62,7 +69,16 @@ class InstanceWorker:
     kind = KIND
     batch = 4
 
-    def __init__(self, source: Orthanc, destination: Orthanc, rules: Rules, *, preserve: bool = False) -> None:
+    def __init__(
+        self,
+        source: Orthanc,
+        destination: Orthanc,
+        rules: Rules,
+        *,
+        preserve: bool = False,
+        submitted: Submitted | None = None,
+    ) -> None:
+        self._submitted = submitted
         self._source, self._destination, self._rules, self._preserve = source, destination, rules, preserve
 
     def work(self, batch: Batch) -> list[Result]:
@@ -87,6 +103,8 @@ class InstanceWorker:
                 data = self._source.download(task.subject)
         except NotFoundError:
             return _original_gone(task)
+        if task.request and self._submitted:
+            return self._submitted.settle(task, task.request, data)
         with timed(KIND, "deidentify"):
             made = deidentify(data)
         result = Result(

@@ -17,6 +17,7 @@ CREATE TABLE {schema}.tasks (
   lease_until  timestamptz,
   outcome      text CHECK (outcome IN ('done', 'discarded')), -- what was decided, while the original is being deleted
   withdrawn    boolean NOT NULL DEFAULT false, -- a person discarded it: it is not to be sent on
+  request      text,                          -- how it is to be done, where not as usual: a submission's identifier
   error_code   text,
   error        text,
   source_md5   text,                          -- of the bytes that were worked on

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace, ingest: Ingest) -> int:
-    worker = ingest.worker()
+    instances, submissions = ingest.workers()
     with stop_on_signals() as stop:
         if arguments.child:
             stop_with_parent(stop)
@@ -54,9 +54,13 @@ def _work(arguments: argparse.Namespace, ingest: Ingest) -> int:
                 serve(ingest.settings.metrics_port, ingest.queue, ingest.checks())
         if not arguments.no_follow:
             ingest.follow(stop)
-        pool = Pool(ingest.queue, worker, threads=arguments.threads, stop=stop)
-        pool.start()
-        pool.join()
+        pools = [Pool(ingest.queue, instances, threads=arguments.threads, stop=stop)]
+        if submissions is not None:
+            pools.append(Pool(ingest.queue, submissions, threads=1, stop=stop))
+        for pool in pools:
+            pool.start()
+        for pool in pools:
+            pool.join()
     return 0
 
 

@@ -1,0 +1,146 @@
+"""``python -m deidentifier submit``, from the command to its destination."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+
+import pydicom
+import pytest
+
+from common.orthanc import Orthanc
+from common.settings import load
+from common.worker import Batch
+from deidentifier.__main__ import main
+from deidentifier.ingest import Ingest
+from deidentifier.settings import DeidentifierSettings
+from deidentifier.submissions import PIECE
+from tests.helpers.slices import make_slice
+
+RULES = "Labels: []\nScopeToForward: {Labels: ALL}\nTransformations: []\n"
+
+
+@pytest.fixture
+def ingest(ingest_database, source_orthanc, research_orthanc, monkeypatch, s3):
+    environ = {
+        **ingest_database.environ("rpacs_deidentifier"),
+        "RPACS_SUBMISSION_KEY": "k" * 40,
+        "RPACS_S3_ENDPOINT": s3.server.url,
+        "AWS_REGION": "us-east-1",
+    }
+    for prefix, server in (("SOURCE", source_orthanc), ("DESTINATION", research_orthanc)):
+        environ[f"RPACS_{prefix}_ORTHANC_HOSTNAME"] = server.url
+        environ[f"RPACS_{prefix}_ORTHANC_USERNAME"] = server.username
+        environ[f"RPACS_{prefix}_ORTHANC_PASSWORD"] = server.password
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return Ingest.from_settings(load(DeidentifierSettings), "test")
+
+
+def work(ingest):
+    for handler in ingest.workers():
+        for _ in range(3):
+            tasks = ingest.queue.claim(handler.kind, "me", 10)
+            results = handler.work(Batch(ingest.queue, "me", tasks, threading.Event().is_set))
+            ingest.queue.exchange(results, handler.kind, "me", 0)
+
+
+def arrived(ingest):
+    orthanc: Orthanc = ingest.destination
+    return [pydicom.dcmread(io.BytesIO(orthanc.download(i))) for i in orthanc.instances(0, 10)]
+
+
+def left_over(ingest):
+    with ingest.database.transaction() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM ingest.submissions), (SELECT count(*) FROM ingest.submission_pieces)"
+        )
+        return cursor.fetchone()
+
+
+def test_a_folder_of_files_in_encrypted_pieces(ingest, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"Doe^Jane {number}.dcm").write_bytes(make_slice(number))
+    assert main(["submit", "--source", str(tmp_path / "in"), "--log", str(tmp_path / "log")]) == 0
+    with ingest.database.transaction() as cursor:
+        cursor.execute("SELECT string_agg(data, '') FROM ingest.submission_pieces")
+        stored = bytes(cursor.fetchone()[0])
+        cursor.execute("SELECT string_agg(request, '') FROM ingest.submissions")
+        stored += bytes(cursor.fetchone()[0])
+    assert b"Doe" not in stored
+    work(ingest)
+    assert len(arrived(ingest)) == 3
+    assert left_over(ingest) == (0, 0)
+    assert "Doe" not in json.dumps(ingest.queue.list_tasks(), default=str)
+    records = [json.loads(file.read_text()) for file in (tmp_path / "log").iterdir()]
+    assert [record["state"] for record in records] == ["done"] * 3
+
+
+def test_a_large_file_is_cut_into_pieces_and_whole_again(ingest, tmp_path):
+    file = tmp_path / "large.dcm"
+    file.write_bytes(make_slice(rows=2200))
+    assert file.stat().st_size > PIECE
+    assert main(["submit", "--source", str(file)]) == 0
+    assert left_over(ingest) == (1, 2)
+    work(ingest)
+    assert [dataset.Rows for dataset in arrived(ingest)] == [2200]
+
+
+def test_from_s3_by_other_rules_to_s3(ingest, tmp_path, s3):
+    for number in range(2):
+        s3.client.put_object(Bucket=s3.name, Key=f"in/{number}.dcm", Body=make_slice(number))
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    source, destination = f"s3://{s3.name}/in/", f"s3://{s3.name}/out/"
+    assert main(["submit", "--source", source, "--rules", str(rules), "--destination", destination]) == 0
+    work(ingest)
+    keys = [entry["Key"] for entry in s3.client.list_objects_v2(Bucket=s3.name, Prefix="out/")["Contents"]]
+    datasets = [
+        pydicom.dcmread(io.BytesIO(s3.client.get_object(Bucket=s3.name, Key=key)["Body"].read())) for key in keys
+    ]
+    assert [dataset.PatientID for dataset in datasets] == ["P1", "P1"]  # the other rules change nothing
+    assert arrived(ingest) == []
+
+
+def test_an_instance_of_the_source_orthanc_by_other_rules(ingest, tmp_path):
+    instance = ingest.source.upload(make_slice()).id
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    assert main(["submit", "--source", f"orthanc://{instance}", "--rules", str(rules)]) == 0
+    assert len(ingest.queue.list_tasks()) == 1
+    work(ingest)
+    assert [dataset.PatientID for dataset in arrived(ingest)] == ["P1"]
+    assert ingest.source.instances(0, 10) == []
+
+
+@pytest.mark.parametrize(("options", "attempts", "state"), [([], 1, "queued"), (["--no-retry"], 1, "failed")])
+def test_what_is_no_dicom(ingest, tmp_path, options, attempts, state):
+    (tmp_path / "x.dcm").write_bytes(b"no DICOM")
+    log = tmp_path / "log"
+    assert main(["submit", "--source", str(tmp_path / "x.dcm"), "--log", str(log), *options]) == 0
+    work(ingest)
+    (row,) = ingest.queue.list_tasks()
+    assert (row["state"], row["attempts"], row["error_code"]) == (state, attempts, "InvalidDicom")
+    (record,) = [json.loads(file.read_text()) for file in log.iterdir()]
+    assert record["error"]["class"] == "InvalidDicom"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--source", "orthanc://x"],
+        ["--source", "/dev/null", "--destination", "s3://"],
+        ["--source", "/dev/null", "--destination", "/nowhere/at/all"],
+    ],
+)
+def test_mistakes_are_told_when_submitting(ingest, arguments, capsys):
+    assert main(["submit", *arguments]) == 2
+    assert ingest.queue.list_tasks() == []
+
+
+def test_without_a_key_nothing_is_submitted(ingest, monkeypatch, capsys):
+    monkeypatch.delenv("RPACS_SUBMISSION_KEY")
+    assert main(["submit", "--source", "/dev/null"]) == 2
+    assert "RPACS_SUBMISSION_KEY" in capsys.readouterr().err
