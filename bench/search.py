@@ -118,8 +118,8 @@ def build_reference(database: Database, series: list[Series]) -> None:
         cursor.execute("SELECT path, id FROM research.path")
         names = {number: path for path, number in cursor.fetchall()}
         cursor.execute(
-            "SELECT base.series, array_agg(fact.path), json_agg(fact.texts) FROM research.series_base AS base CROSS JOIN"
-            " unnest(base.facts) AS held JOIN research.fact ON fact.id = held GROUP BY 1"
+            "SELECT base.series, array_agg(fact.path), json_agg(fact.texts) FROM research.series_base AS base"
+            " CROSS JOIN unnest(base.facts) AS held JOIN research.fact ON fact.id = held GROUP BY 1"
         )
         for number, paths, texts in cursor.fetchall():
             doc: dict[str, Any] = {}
@@ -127,20 +127,19 @@ def build_reference(database: Database, series: list[Series]) -> None:
                 *above, tag = names[path].split(".")
                 level = doc
                 for name in above:
-                    level = (
-                        level.setdefault(name, {})
-                        if isinstance(level.get(name), dict)
-                        else level.__setitem__(name, {}) or level[name]
-                    )
+                    if not isinstance(level.get(name), dict):
+                        level[name] = {}
+                    level = level[name]
                 level[tag] = each[0] if len(each) == 1 else each or ""
             cursor.execute("INSERT INTO reference_series VALUES (%s, %s)", (number, json.dumps(doc)))
         varying = sorted((path, number) for number, path in names.items() if number > 2 and path in _VARYING)
         own = ", ".join(
-            f"'{path}', CASE WHEN jsonb_array_length(i.delta -> '{n}') = 1 THEN i.delta -> '{n}' -> 0 ELSE i.delta -> '{n}' END"
+            f"'{path}', CASE jsonb_array_length(i.delta -> '{n}') WHEN 1 THEN i.delta -> '{n}' -> 0"
+            f" ELSE i.delta -> '{n}' END"
             for path, n in varying
         )
         cursor.execute(
-            "CREATE TABLE reference AS SELECT i.orthanc, s.doc || jsonb_strip_nulls(jsonb_build_object("
+            "CREATE TABLE reference AS SELECT i.orthanc, s.doc || jsonb_strip_nulls(jsonb_build_object("  # noqa: S608
             f"'00080018', i.delta -> '1' -> 0, '00020003', i.delta -> '1' -> 0, {own})) AS dicom"
             " FROM research.instance AS i JOIN reference_series AS s ON s.series = i.series ORDER BY i.series, i.number"
         )
@@ -203,7 +202,7 @@ def _other(identifier: str) -> str:
 
 
 def measure_paging(index: Index) -> tuple[float, float]:
-    """Return the milliseconds of page 1 and of a page far behind (the 5,000th, or the last), at the level of instances."""
+    """Return the milliseconds of the first page of instances, and of the 5,000th (or the last)."""
     node = parse("Modality In (CT, MR, PT)")
     limit = 20
 
@@ -224,7 +223,7 @@ def size_of(database: Database) -> int:
     tables = "('path','shape','fact','patient','study','series','series_base','series_fact','instance')"
     with database.transaction() as cursor:
         cursor.execute(
-            "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid ="
+            "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid ="  # noqa: S608
             f" c.relnamespace WHERE n.nspname = 'research' AND c.relname IN {tables}"
         )
         return int((cursor.fetchone() or (0,))[0])
@@ -254,7 +253,8 @@ def measure(database: Database, options: argparse.Namespace) -> list[Goal]:
     total = load(database, index, count)
     bytes_each = size_of(database) / total
     print(
-        f"{total:,} instances loaded in {time.perf_counter() - begin:.0f} s, {bytes_each:.0f} bytes each, {index.count(parse(''))}"
+        f"{total:,} instances loaded in {time.perf_counter() - begin:.0f} s, {bytes_each:.0f} bytes each,"
+        f" {index.count(parse(''))}"
     )
     uid = next(instances_of(next(archive(count))))[1]["SOPInstanceUID"][0]
     times = measure_queries(index, uid, 20 if quick else 40)
@@ -281,7 +281,8 @@ def measure(database: Database, options: argparse.Namespace) -> list[Goal]:
                 cursor.execute("CREATE INDEX ON reference USING gin (dicom jsonb_path_ops)")
                 cursor.execute("SELECT pg_total_relation_size('reference') / %s", (total,))
                 print(
-                    f"GIN built in {time.perf_counter() - begin:.0f} s, {cursor.fetchone()} bytes per instance with the table"
+                    f"GIN built in {time.perf_counter() - begin:.0f} s;"
+                    f" {(cursor.fetchone() or (0,))[0]} bytes per instance with the table"
                 )
             for name, each in measure_reference(database, uid, 2).items():
                 print(f"  GIN {name}: {min(each):.0f} ms")
@@ -291,7 +292,8 @@ def measure(database: Database, options: argparse.Namespace) -> list[Goal]:
     for name, each in times.items():
         there = statistics.median(reference[name]) if name in reference else float("nan")
         print(
-            f"{name:34}{statistics.median(each):11.1f}{p95(each):9.1f}{there:14.0f}{there / statistics.median(each):8.0f}"
+            f"{name:34}{statistics.median(each):11.1f}{p95(each):9.1f}{there:14.0f}"
+            f"{there / statistics.median(each):8.0f}"
         )
     print(f"pages of 20 instances: the first {first:.1f} ms, far behind {far:.1f} ms")
     print(f"batches: {', '.join(f'{rate:.0f}' for rate in rates)} instances/s; empty {statistics.median(empty):.0f}")

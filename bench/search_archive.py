@@ -184,7 +184,8 @@ def load(database: Database, index: Index, instances: int) -> int:
         cursor.execute("SELECT path, id FROM research.path")
         numbers = dict(cursor.fetchall())
         cursor.execute(
-            "SELECT series.orthanc, series.id, i.shape FROM research.series JOIN research.instance AS i ON i.series = series.id"
+            "SELECT series.orthanc, series.id, i.shape FROM research.series"
+            " JOIN research.instance AS i ON i.series = series.id"
         )
         known = {bytes(orthanc): (number, shape) for orthanc, number, shape in cursor.fetchall()}
         total = _copy(cursor, series, numbers, known)

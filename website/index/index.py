@@ -62,6 +62,7 @@ class Index:
         self._database = database
         self._timeout = timeout
         self._writer = Writer(database)
+        self._numbers: dict[str, int] = {}
 
     def add(self, documents: Iterable[IndexDocument]) -> None:
         """Add or replace instances, all or none; raises ``DatabaseUnavailableError``."""
@@ -194,20 +195,30 @@ class Index:
 
     def instance_ids(self) -> Iterator[str]:
         """Iterate over Orthanc's identifiers of all instances."""
-        return (hit.ids.instance for hit in self.instances(EVERYTHING))
+        after = b""
+        while True:
+            with self._search() as cursor:
+                cursor.execute(
+                    "SELECT orthanc FROM research.instance WHERE orthanc > %s ORDER BY orthanc LIMIT 10000", (after,)
+                )
+                found = [bytes(orthanc) for (orthanc,) in cursor.fetchall()]
+            if not found:
+                return
+            yield from map(unpack_id, found)
+            after = found[-1]
 
     def _hits(self, node: Node, series: list[int], documents: bool) -> list[Hit]:
         with self._search() as cursor:
             plan = self._plan(cursor, node)
-            begin, values = with_verdict(plan)
+            begin, values = with_verdict(plan, series)
             test, more = plan.instance
             cursor.execute(
                 f"{begin} SELECT i.orthanc, v.orthanc, study.orthanc, patient.orthanc, i.place FROM verdict AS v"  # noqa: S608
                 " CROSS JOIN LATERAL (SELECT i.*, row_number() OVER (ORDER BY number, orthanc) AS place"
                 " FROM research.instance AS i WHERE i.series = v.id OFFSET 0) AS i JOIN research.study ON"
                 " study.id = v.study JOIN research.patient ON patient.id = v.patient"
-                f" WHERE v.id = ANY (%s) AND (v.must OR {test}) ORDER BY v.study, v.id, i.place",
-                [*values, series, *more],
+                f" WHERE v.must OR {test} ORDER BY v.study, v.id, i.place",
+                [*values, *more],
             )
             rows = [(tuple(map(unpack_id, row[:4])), row[4], bytes(row[0])) for row in cursor.fetchall()]
         found: dict[str, IndexDocument] = {}
@@ -252,13 +263,14 @@ class Index:
     def _plan(self, cursor: Cursor, node: Node) -> Plan:
         return translate(node, self._paths(cursor, (format_path(each.path) for each in conditions(node))))
 
-    @staticmethod
-    def _paths(cursor: Cursor, wanted: Iterable[str]) -> dict[str, int]:
-        given = list(set(wanted))
-        if not given:
-            return {}
-        cursor.execute("SELECT path, id FROM research.path WHERE path = ANY (%s)", (given,))
-        return dict(cursor.fetchall())
+    def _paths(self, cursor: Cursor, wanted: Iterable[str]) -> dict[str, int]:
+        """Return the numbers of the paths that are in the index; once there, a path keeps its number for good."""
+        given = set(wanted)
+        unknown = [path for path in given if path not in self._numbers]
+        if unknown:
+            cursor.execute("SELECT path, id FROM research.path WHERE path = ANY (%s)", (unknown,))
+            self._numbers.update(cursor.fetchall())
+        return {path: self._numbers[path] for path in given if path in self._numbers}
 
     @staticmethod
     def _names(cursor: Cursor, numbers: set[int]) -> dict[int, str]:

@@ -139,7 +139,7 @@ def _groups(
 def _instances(cursor: Cursor, plan: Plan, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]) -> Page:
     position = read_cursor(after, (str, int, int, str)) if after else ()
     chosen = _series_after(cursor, plan, sort, position[:2], limit)
-    begin, values = with_verdict(plan)
+    begin, values = with_verdict(plan, list(chosen))
     test, more = plan.instance
     only, here = "", list[Any]()
     if position:

@@ -11,17 +11,20 @@ from common.errors import QueryError
 from website.index.sql import Fragment, Plan
 
 
-def with_verdict(plan: Plan) -> Fragment:
-    """Begin a statement: ``verdict`` holds the series that may match, with ``must`` and the tests of their bases."""
+def with_verdict(plan: Plan, series: list[int] | None = None) -> Fragment:
+    """Begin a statement: ``verdict`` holds the series that may match, with ``must`` and the tests of their bases.
+
+    Of ``series`` alone, where they are given.
+    """
+    only, given = (" WHERE s.id = ANY (%s)", [series]) if series is not None else ("", [])
     names = [f"{'bx'[at % 2]}{at // 2}" for at in range(len(plan.columns))]
     tests = "".join(f", {text} AS {name}" for name, (text, _) in zip(names, plan.columns, strict=True))
     # OFFSET 0: each test is computed once for each series, however often must and may name it.
-    series = (
-        f"SELECT s.id, s.study, s.patient, s.orthanc, s.instances, s.mixed{tests} FROM research.series AS s OFFSET 0"  # noqa: S608
-    )
+    columns = f"s.id, s.study, s.patient, s.orthanc, s.instances, s.mixed{tests}"
+    source = f"SELECT {columns} FROM research.series AS s{only} OFFSET 0"  # noqa: S608
     return (
-        f"WITH verdict AS MATERIALIZED (SELECT v.*, {plan.must} AS must FROM ({series}) AS v WHERE {plan.may})",  # noqa: S608
-        [value for _, values in plan.columns for value in values],
+        f"WITH verdict AS MATERIALIZED (SELECT v.*, {plan.must} AS must FROM ({source}) AS v WHERE {plan.may})",  # noqa: S608
+        [*(value for _, values in plan.columns for value in values), *given],
     )
 
 
