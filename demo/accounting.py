@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from common.database import Database
 
 
+_STATES = "SELECT state, count(*) FROM ingest.tasks WHERE kind = 'deidentify' AND asked_at >= %s GROUP BY state"
+# The index keeps Orthanc's identifiers (SHA-1 in hexadecimal, hyphens between) as bytes.
+_SEARCHABLE = """
+SELECT count(*) FROM research.instance WHERE orthanc IN (
+  SELECT decode(replace(result, '-', ''), 'hex') FROM ingest.tasks
+  WHERE kind = 'deidentify' AND state = 'done' AND asked_at >= %s)
+"""
+
+
 @dataclass(frozen=True)
 class Counts:
     """Instances by where they are; ``searchable`` counts those that the index of the portal holds."""
@@ -36,12 +45,9 @@ class Accounting:
     def count(self) -> Counts:
         """Count now."""
         with self._database.transaction() as cursor:
-            cursor.execute(
-                "SELECT state, count(*) FROM ingest.tasks WHERE kind = 'deidentify' AND asked_at >= %s GROUP BY state",
-                (self._since,),
-            )
+            cursor.execute(_STATES, (self._since,))
             states = dict(cursor.fetchall())
-            cursor.execute("SELECT count(*) FROM research.instances")
+            cursor.execute(_SEARCHABLE, (self._since,))
             (searchable,) = cursor.fetchone() or (0,)
         return Counts(
             received=sum(states.values()),

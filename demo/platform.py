@@ -171,9 +171,9 @@ class Platform:
 
     def _migrations(self) -> dict[str, str]:
         return self._database(SUPERUSER, self.postgresql.password) | {
-            "RPACS_DEIDENTIFIER_DB_PASSWORD": self.state.deidentifier_database_password,
-            "RPACS_REIDENTIFY_DB_PASSWORD": self.state.reidentify_database_password,
-            "RPACS_WEBSITE_DB_PASSWORD": self.state.website_database_password,
+            "RPACS_DEIDENTIFIER_POSTGRESQL_PASSWORD": self.state.deidentifier_database_password,
+            "RPACS_REIDENTIFY_POSTGRESQL_PASSWORD": self.state.reidentify_database_password,
+            "RPACS_WEBSITE_POSTGRESQL_PASSWORD": self.state.website_database_password,
         }
 
     def _deidentifier(self) -> dict[str, str]:
@@ -206,7 +206,11 @@ class Platform:
         return [
             Service("de-identifier", [sys.executable, "-m", "deidentifier", "work"], self._deidentifier()),
             Service("workers", [sys.executable, "-m", "website", "work"], self._website()),
-            Service("portal", [*gunicorn, "--worker-class", "gthread", "--threads", "8"], self._website()),
+            Service(
+                "portal",
+                [*gunicorn, "--worker-class", "gthread", "--threads", "8", "--no-control-socket"],
+                self._website(),
+            ),
         ]
 
     def _portal_answers(self) -> bool:
