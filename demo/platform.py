@@ -81,9 +81,11 @@ class Platform:
         Raises
         ------
         ConfigurationError
-            A port is taken, a server is not installed or does not start.
+            A port is taken, the rules are wrong, a server is not installed or does not start.
         """
         require_free(self.state.portal, "the portal")
+        check = [sys.executable, "-m", "deidentifier", "check", str(self._rules)]
+        self._supervisor.run(Service("rules", check, {}))
         self._say("Starting PostgreSQL, S3 and two Orthancs …")
         self._start_servers()
         self._make_database()

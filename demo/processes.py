@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from common.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
+_LOUD = re.compile(r"(?:^|\d )(?:ERROR|CRITICAL) ")
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Supervisor:
     log
         Receives every line.
     say
-        Receives the lines that a person should see: warnings and errors.
+        Receives the lines that a person should see: errors.
     """
 
     def __init__(self, log: Path, say: Callable[[str], None]) -> None:
@@ -65,7 +67,7 @@ class Supervisor:
         for line in (finished.stdout + finished.stderr).splitlines():
             self._write(service.name, line)
         if finished.returncode:
-            tail = "\n".join(finished.stderr.strip().splitlines()[-5:])
+            tail = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-5:])
             raise ConfigurationError(f"{service.name} failed (exit code {finished.returncode}):\n{tail}")
 
     def start(self, service: Service) -> None:
@@ -111,11 +113,12 @@ class Supervisor:
         return inherited | {"PYTHONUNBUFFERED": "1"} | dict(service.environ)
 
     def _read(self, service: Service, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            self._write(service.name, line.rstrip())
-            self._latest[service.name].append(line.rstrip())
-            if line.startswith(("WARNING", "ERROR", "CRITICAL")):
-                self._say(f"{service.name} | {line.rstrip()}")
+        with process.stdout or contextlib.nullcontext(()) as lines:
+            for line in lines:
+                self._write(service.name, line.rstrip())
+                self._latest[service.name].append(line.rstrip())
+                if _LOUD.search(line):
+                    self._say(f"{service.name} | {line.rstrip()}")
 
     def _write(self, name: str, line: str) -> None:
         with self._lock:
