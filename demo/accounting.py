@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from common.database import Database
 
-
 _STATES = "SELECT state, count(*) FROM ingest.tasks WHERE kind = 'deidentify' AND asked_at >= %s GROUP BY state"
 # The index keeps Orthanc's identifiers (SHA-1 in hexadecimal, hyphens between) as bytes.
 _SEARCHABLE = """
