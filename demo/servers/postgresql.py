@@ -160,6 +160,8 @@ def _as_owner() -> list[str]:
     return [
         *("setpriv", f"--reuid={owner}", f"--regid={owner}", "--clear-groups"),
         *(f"--inh-caps={capability}", f"--ambient-caps={capability}"),
+        # initdb asks with access(2), which leaves capabilities out of account unless told otherwise.
+        "--securebits=+no_setuid_fixup",
     ]
 
 
