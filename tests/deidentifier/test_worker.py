@@ -430,3 +430,16 @@ def test_identifiers_stay_out_of_errors(pipeline, caplog):
     with pytest.raises(NotFoundError) as caught:
         pipeline.source.get_json("/patients/0123abcd-0123abcd-0123abcd-0123abcd-0123abcd/studies?x=Doe")
     assert str(caught.value) == "GET /patients/{id}/studies: Orthanc has no such resource"
+
+
+def test_a_worker_whose_clock_is_off_by_an_hour(pipeline, monkeypatch):
+    real = time.time
+    for offset in (3600, -3600):
+        monkeypatch.setattr(time, "time", lambda offset=offset: real() + offset)
+        subject = pipeline.send(make_slice(offset + 4000))
+        (task,) = pipeline.queue.claim(KIND, "off", 1)
+        assert pipeline.queue.reap() == (0, 0)
+        assert pipeline.queue.heartbeat("off", [task.id]) == {task.id}
+        pipeline.queue.release("off", [task])
+        pipeline.run()
+        assert pipeline.row(subject)["state"] == "done"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,12 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage
 
 SUCCESS = 0x0000
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((host, port)) == 0
 
 
 class Senders:
@@ -63,6 +70,8 @@ class Senders:
 
     def _associate(self) -> Association | None:
         host, port, aet = self._address()
+        if not _listens(host, port):  # pynetdicom leaves the sockets of refused connections open
+            return None
         entity = AE("SENDER")
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
         entity.add_requested_context(CTImageStorage, "1.2.840.10008.1.2.1")
