@@ -25,7 +25,8 @@ _SHORT = frozenset(("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", 
 )
 _FRAGMENTS = frozenset(("OB", "OW", "OF", "OD", "OL", "OV"))
 _LONG = _FRAGMENTS | frozenset(("SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
-_HEADS_KEPT = 100_000
+_KEPT = 100_000
+UNDEFINED = 0xFFFFFFFF
 
 
 class Head:
@@ -33,19 +34,33 @@ class Head:
 
     Attributes
     ----------
-    tag, vr, keyword
-        ``vr`` is the effective one: where the file gives none (implicit VR) or ``UN``, that of the dictionary.
+    tag, vr, keyword, name
+        ``name`` is the keyword, or the tag where there is none; ``vr`` is the effective one: where the file gives
+        none (implicit VR) or ``UN``, that of the dictionary.
     written
         The VR that stands in the file; empty in implicit VR.
     creator
         The private creator of the element's block; empty where there is none, and for standard elements.
     length_at
         Offset of the length in the header; 6 means two bytes, else four.
+    is_creator
+        Whether the element names the owner of a private block: (gggg,0010–00FF) (PS3.5 7.8.1).
     special
         Private, or a delimiter, or of group 0000: what the scanner has to look at twice.
     """
 
-    __slots__ = ("_sequence", "creator", "keyword", "length_at", "special", "tag", "vr", "written")
+    __slots__ = (
+        "_sequence",
+        "creator",
+        "is_creator",
+        "keyword",
+        "length_at",
+        "name",
+        "special",
+        "tag",
+        "vr",
+        "written",
+    )
 
     def __init__(self, tag: int, vr: str, written: str, length_at: int, creator: str = "") -> None:
         self.tag = tag
@@ -54,16 +69,13 @@ class Head:
         self.length_at = length_at
         self.creator = creator
         self.keyword = "" if is_private(tag) else keyword_for_tag(tag)
+        self.name = self.keyword or format_tag(tag)
+        self.is_creator = is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
         self.special = is_private(tag) or tag in DELIMITERS or tag >> 16 == 0
         self._sequence: Head | None = None
 
     def __str__(self) -> str:
         return format_tag(self.tag)
-
-    @property
-    def is_creator(self) -> bool:
-        """Whether the element names the owner of a private block: (gggg,0010–00FF) (PS3.5 7.8.1)."""
-        return is_private(self.tag) and 0x10 <= self.tag & 0xFFFF <= 0xFF
 
     @property
     def holds_fragments(self) -> bool:
@@ -79,33 +91,54 @@ class Head:
         return self._sequence
 
 
+Entry = tuple[Head, int, bool]
+"""What the first eight bytes of an element say: its head, its size with the header (0 where that stands behind the
+eight bytes, or is undefined), and whether it is special."""
+
+
 class Syntax:
     """How headers are written: explicit or implicit VR, byte order (``<`` or ``>``)."""
 
     def __init__(self, *, explicit: bool, order: str) -> None:
         self.explicit = explicit
         self.order = order
-        self.key_size = 6 if explicit else 4
-        self.heads: dict[bytes, Head] = {}
+        self.entries: dict[bytes, Entry] = {}
+        self._heads: dict[bytes, Head] = {}
         self.short: Callable[[bytes, int], tuple[int, ...]] = struct.Struct(order + "H").unpack_from
         self.long: Callable[[bytes, int], tuple[int, ...]] = struct.Struct(order + "L").unpack_from
+        self._pack_short = struct.Struct(order + "H").pack
+        self._pack_long = struct.Struct(order + "L").pack
         self._tag = struct.Struct(order + "HH")
         self._header = struct.Struct(order + "HHL")
         self._explicit = {"short": struct.Struct(order + "HH2sH"), "long": struct.Struct(order + "HH2sHL")}
 
+    def entry(self, key: bytes) -> Entry:
+        """Return what the first eight bytes of an element say, and remember it: headers come again and again."""
+        if len(self.entries) >= _KEPT:
+            self.entries.clear()
+        head = self.head(key)
+        size = 0
+        if head.length_at == 6:
+            size = 8 + self.short(key, 6)[0]
+        elif head.length_at == 4 and (length := self.long(key, 4)[0]) != UNDEFINED:
+            size = 8 + length
+        entry = self.entries[key] = (head, size, head.special)
+        return entry
+
     def head(self, key: bytes) -> Head:
-        """Return the head of an element that begins with these bytes, and remember it."""
-        if len(key) < self.key_size:
-            raise InvalidDicomError("the file ends in the middle of an element's header")
-        if len(self.heads) >= _HEADS_KEPT:
-            self.heads.clear()
-        head = self.heads[key] = self._make(key)
+        """Return the head of an element that begins with these bytes: one object for all that have tag and VR."""
+        beginning = key[:6] if self.explicit else key[:4]
+        head = self._heads.get(beginning)
+        if head is None:
+            if len(self._heads) >= _KEPT:
+                self._heads.clear()
+            head = self._heads[beginning] = self._make(key)
         return head
 
     def _make(self, key: bytes) -> Head:
         group, element = self._tag.unpack_from(key)
         tag = group << 16 | element
-        written = key[4:].decode("latin-1")
+        written = key[4:6].decode("latin-1")
         if tag in DELIMITERS or not self.explicit:
             return Head(tag, _dictionary_vr(tag), "", 4)
         if written in _SHORT or (written not in _LONG and written.isalpha() and written.isupper()):
@@ -140,13 +173,16 @@ class Syntax:
             return self._explicit["short"].pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)
         return self._explicit["long"].pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
 
-    def rewrite_header(self, head: Head, length: int) -> bytes:
-        """Return the header of an element that is in the file, with another length; its VR stays as written."""
-        if head.length_at == 4:
-            return self._header.pack(head.tag >> 16, head.tag & 0xFFFF, length)
-        form = self._explicit["short" if head.length_at == 6 else "long"]
-        parts = (head.tag >> 16, head.tag & 0xFFFF, head.written.encode("latin-1"))
-        return form.pack(*parts, length) if head.length_at == 6 else form.pack(*parts, 0, length)
+    def with_length(self, data: bytes, start: int, head: Head, length: int) -> bytes:
+        """Return the header that stands at ``start`` with another length; tag and VR stay as they are written.
+
+        Raises
+        ------
+        struct.error
+            The length does not fit.
+        """
+        at = head.length_at
+        return data[start : start + at] + (self._pack_short(length) if at == 6 else self._pack_long(length))
 
 
 IMPLICIT = Syntax(explicit=False, order="<")

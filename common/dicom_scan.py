@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from common.dicom_head import BIG_ENDIAN, DELIMITERS, EXPLICIT, IMPLICIT, Head, Syntax, with_creator
+from common.dicom_head import BIG_ENDIAN, DELIMITERS, EXPLICIT, IMPLICIT, UNDEFINED, Head, Syntax, with_creator
 from common.dicom_text import decode_values, encodings_of, strip_padding
 from common.errors import InvalidDicomError
 from common.tags import TagPath
@@ -30,7 +30,6 @@ MAX_INFLATED = 4 << 30
 MAX_DEPTH = 100
 """Sequences nested deeper than this are no image: files that only want to exhaust the stack."""
 
-UNDEFINED = 0xFFFFFFFF
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _SYNTAXES = {"1.2.840.10008.1.2": IMPLICIT, "1.2.840.10008.1.2.2": BIG_ENDIAN}
 
@@ -44,10 +43,11 @@ Element = tuple[Head, int, int, int]
 class DataSet:
     """The elements of a data set or of one item, in the order of the file.
 
-    ``end`` is where the last element ends; ``parent`` is the data set that holds the item's sequence.
+    ``end`` is where the last element ends; ``parent`` is the data set that holds the item's sequence; ``private``
+    is the number of private elements.
     """
 
-    __slots__ = ("_encodings", "elements", "end", "parent", "scan", "start", "syntax")
+    __slots__ = ("_encodings", "elements", "end", "parent", "private", "scan", "start", "syntax")
 
     def __init__(
         self, scan: Scan, syntax: Syntax, start: int, end: int, elements: list[Element], parent: DataSet | None = None
@@ -58,6 +58,7 @@ class DataSet:
         self.end = end
         self.elements = elements
         self.parent = parent
+        self.private = 0
         self._encodings: tuple[str, ...] | None = None
 
     def find(self, tag: int) -> Element | None:
@@ -203,25 +204,27 @@ class Scan:
 
     def _read(self, dataset: DataSet, undefined: bool, depth: int) -> int:
         data, syntax, end = self.data, dataset.syntax, dataset.end
-        heads, size, short, long = syntax.heads, syntax.key_size, syntax.short, syntax.long
-        append = dataset.elements.append
-        private = False
+        known, long = syntax.entries.get, syntax.long
+        elements = dataset.elements
+        append = elements.append
+        private: list[int] = []
         position, last = dataset.start, end - 8
         while position <= last:
-            key = data[position : position + size]
-            head = heads.get(key) or syntax.head(key)
-            at = head.length_at
-            if at == 6:
-                (length,) = short(data, position + 6)
+            key = data[position : position + 8]
+            head, size, special = known(key) or syntax.entry(key)
+            length = 0
+            if size:
                 value = position + 8
+                stop = position + size
             else:
-                (length,) = long(data, position + at)
-                value = position + at + 4
-            stop = value + length
-            if stop > end or head.special:
+                (length,) = long(data, position + head.length_at)
+                value = position + head.length_at + 4
+                stop = value + length
+            if special or stop > end:
                 if head.tag in DELIMITERS or not head.tag >> 16:
                     break
-                private = private or head.special
+                if special:
+                    private.append(len(elements))
                 if stop > end:
                     if length != UNDEFINED:
                         raise InvalidDicomError(f"element {head} at byte {position} goes beyond the end")
@@ -229,7 +232,8 @@ class Scan:
             append((head, position, value, stop))
             position = stop
         if private:
-            _attach_creators(dataset)
+            dataset.private = len(private)
+            _attach_creators(dataset, private)
         return self._close(dataset, position, undefined)
 
     def _close(self, dataset: DataSet, position: int, undefined: bool) -> int:
@@ -263,18 +267,23 @@ class Scan:
         raise InvalidDicomError("encapsulated pixel data do not end")
 
 
-def _attach_creators(dataset: DataSet) -> None:
-    """Give the private elements the creators of their blocks (PS3.5 7.8.1), wherever in the data set those stand."""
+def _attach_creators(dataset: DataSet, numbers: list[int]) -> None:
+    """Give the private elements the creators of their blocks (PS3.5 7.8.1), wherever in the data set those stand.
+
+    ``numbers`` are the places of the private elements among the data set's.
+    """
+    elements = dataset.elements
     creators: dict[int, str] = {}
-    for element in dataset.elements:
-        if element[0].is_creator:
-            tag = element[0].tag
-            creators[tag & 0xFFFF0000 | (tag & 0xFF) << 8] = dataset.raw(element).decode("latin-1").strip(" \0")
-    for number, (head, start, value, end) in enumerate(dataset.elements):
-        if head.special and head.tag & 0xFFFF > 0xFF:
-            creator = creators.get(head.tag & 0xFFFFFF00)
-            if creator:
-                dataset.elements[number] = (with_creator(head, creator), start, value, end)
+    for number in numbers:
+        head = elements[number][0]
+        if head.is_creator:
+            block = head.tag & 0xFFFF0000 | (head.tag & 0xFF) << 8
+            creators[block] = dataset.raw(elements[number]).decode("latin-1").strip(" \0")
+    for number in numbers:
+        head, start, value, end = elements[number]
+        creator = creators.get(head.tag & 0xFFFFFF00)
+        if creator and not head.is_creator:
+            elements[number] = (with_creator(head, creator), start, value, end)
 
 
 def _depth(dataset: DataSet) -> int:
@@ -348,7 +357,7 @@ def _end_of_meta(data: bytes, position: int) -> int:
     """Step over the elements of group 0002; its own length is often wrong."""
     try:
         while data[position : position + 2] == b"\x02\x00":
-            head = EXPLICIT.head(data[position : position + 6])
+            head = EXPLICIT.head(data[position : position + 8])
             length_at = position + head.length_at
             (length,) = EXPLICIT.short(data, length_at) if head.length_at == 6 else EXPLICIT.long(data, length_at)
             position = length_at + (2 if head.length_at == 6 else 4) + length

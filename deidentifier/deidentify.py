@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 
 from common.dicom_scan import MAX_INFLATED, scan
@@ -73,6 +74,8 @@ class Deidentifier:
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
         self._finder = engines(rekognition_region)
+        # What is loaded by now stays for good; the collector need not walk over it again every few instances.
+        gc.freeze()
 
     def deidentify(self, data: bytes) -> Outcome:
         """De-identify a DICOM file.

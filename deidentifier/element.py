@@ -96,15 +96,12 @@ class ElementInWork:
 
     def advance(self) -> bool:
         """Let the rules work; False as soon as one needs mappings that have to be fetched (then call again)."""
-        while self._step < len(self.actions):
-            before = (self.raw, self.vr, self.changed)
-            self.actions[self._step].apply(self)
+        for step in range(self._step, len(self.actions)):
+            self.actions[step].apply(self)
             if self._waits:
+                self._step = step
                 self._waits = False
-                self.raw, self.vr, self.changed = before
-                self.notes.clear()
                 return False
-            self._step += 1
         return True
 
     def replace_values(self, replace: Callable[[str, ElementInWork], str]) -> None:
@@ -114,11 +111,18 @@ class ElementInWork:
             return
         plain = raw.isascii() and b"\x1b" not in raw
         text = (raw.decode("ascii") if plain else decode_text(raw, self.encodings)).rstrip(" \0")
-        values = [text] if self.vr in SINGLE else [value.strip(" \0") for value in text.split("\\")]
-        replaced = [replace(value, self) for value in values]
-        if replaced != values:
-            text = "\\".join(replaced)
-            self.raw = pad(text.encode("ascii") if text.isascii() else encode_text(text, self.encodings), self.vr)
+        if self.vr in SINGLE:
+            replaced = replace(text, self)
+        elif "\\" not in text:
+            text = text.strip(" \0")
+            replaced = replace(text, self)
+        else:
+            values = [value.strip(" \0") for value in text.split("\\")]
+            text = "\\".join(values)
+            replaced = "\\".join([replace(value, self) for value in values])
+        if replaced != text and not self._waits:
+            encoded = replaced.encode("ascii") if replaced.isascii() else encode_text(replaced, self.encodings)
+            self.raw = pad(encoded, self.vr)
             self.changed = True
 
     def mapped(self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str]) -> str:
@@ -153,16 +157,14 @@ class ElementInWork:
         """Return the bytes of the element as it is now."""
         if not self.present:
             return b""
+        data, start = self._dataset.scan.data, self._start
         if not self.changed:
-            return memoryview(self._dataset.scan.data)[self._start : self._end]
-        return self._header() + self.raw
-
-    def _header(self) -> bytes:
-        syntax, length = self._dataset.syntax, len(self.raw)
+            return memoryview(data)[start : self._end]
+        syntax, raw, head = self._dataset.syntax, self.raw, self._head
         try:
-            if self.vr == self._head.vr and self._start != self._end:
-                return syntax.rewrite_header(self._head, length)
-            return syntax.write_header(self.tag, self.vr, length)
+            if self.vr is head.vr and start != self._end:
+                return syntax.with_length(data, start, head, len(raw)) + raw
+            return syntax.write_header(self.tag, self.vr, len(raw)) + raw
         except struct.error:
             # A value too long for the 16 bits of its VR is written as UN (PS3.5 6.2.2).
-            return syntax.write_header(self.tag, "UN", length)
+            return syntax.write_header(self.tag, "UN", len(raw)) + raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 
 from common.dicom_head import EXPLICIT
 from common.dicom_scan import DEFLATED
@@ -37,15 +38,23 @@ def _deflate(body: list[bytes | memoryview]) -> list[bytes]:
 
 def _write_meta(transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:
     """Return the elements of group 0002 with their group length."""
-    elements = [EXPLICIT.write_header(0x00020001, "OB", 2) + b"\0\1"]
-    for tag, vr, text in (
-        (0x00020002, "UI", sop_class),
-        (0x00020003, "UI", sop_instance),
-        (0x00020010, "UI", transfer_syntax),
-        (0x00020012, "UI", IMPLEMENTATION_CLASS_UID),
-        (0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
-    ):
-        raw = pad(text.encode("latin-1"), vr)
-        elements.append(EXPLICIT.write_header(tag, vr, len(raw)) + raw)
-    body = b"".join(elements)
+    before, after = _constant_meta(transfer_syntax, sop_class)
+    body = before + _element(0x00020003, "UI", sop_instance) + after
     return EXPLICIT.write_header(0x00020000, "UL", 4) + struct.pack("<L", len(body)) + body
+
+
+@lru_cache(maxsize=256)
+def _constant_meta(transfer_syntax: str, sop_class: str) -> tuple[bytes, bytes]:
+    """Return what stands before and after the SOP Instance UID: the same for whole series."""
+    version = EXPLICIT.write_header(0x00020001, "OB", 2) + b"\0\1"
+    after = (
+        _element(0x00020010, "UI", transfer_syntax)
+        + _element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID)
+        + _element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME)
+    )
+    return version + _element(0x00020002, "UI", sop_class), after
+
+
+def _element(tag: int, vr: str, text: str) -> bytes:
+    raw = pad(text.encode("latin-1"), vr)
+    return EXPLICIT.write_header(tag, vr, len(raw)) + raw

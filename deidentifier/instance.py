@@ -55,12 +55,13 @@ class Instance:
         if reuse_mapping is None:
             return make(self.derive(kind, path, original))
         scope = self._scopes.get(reuse_mapping) or self._find_scope(reuse_mapping)
-        key = (kind, *scope, original)
-        found = self._known.get(key) or self._mappings.get(key)
+        key = (kind, scope[0], scope[1], original)
+        found = self._mappings.get(key)
         if found is None:
-            self.missing[key] = make
-        else:
-            self._known[key] = found
+            # The cache is bounded: what this instance has fetched is kept until it is done.
+            found = self._known.get(key)
+            if found is None:
+                self.missing[key] = make
         return found
 
     def fetch(self) -> None:

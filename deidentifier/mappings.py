@@ -7,6 +7,7 @@ ignoring case. A stored value always wins over a proposed one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import threading
@@ -20,6 +21,7 @@ MappingKey = tuple[str, str, str, str]
 
 _SHARED = ("Always", "SamePatient")
 _CACHED = 200_000
+_INDEXED = 400  # characters; an index of PostgreSQL takes 2,700 bytes
 
 
 class MappingStore(Protocol):
@@ -86,8 +88,8 @@ class PostgresMappings:
 
     def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
         """Return the stored values, storing the proposed ones where there are none."""
-        rows = [(*key, proposal) for key, proposal in wanted.items()]
-        # PostgreSQL's text cannot hold NUL; it stands for one that no file has.
+        rows = [_row(key, proposal) for key, proposal in wanted.items()]
+        # PostgreSQL's text cannot hold NUL; a character for private use stands for it.
         document = json.dumps(rows, ensure_ascii=False).replace("\\u0000", "\\ue000")
         ((answer,),) = self._database.call(self._statement, (document,))
         values = json.loads(answer)
@@ -105,6 +107,20 @@ class PostgresMappings:
                 ((value,),) = cursor.fetchall()
                 self._secret = bytes(value)
         return self._secret
+
+
+def _row(key: MappingKey, proposal: str) -> tuple[str | None, ...]:
+    kind, scope_type, scope_value, original = key
+    if len(scope_value) + len(original) <= _INDEXED:
+        return (*key, proposal)
+    return (kind, scope_type, indexed(scope_value), indexed(original), proposal, original)
+
+
+def indexed(text: str) -> str:
+    """Return a text as it stands in the key of the table: a long one as its hash."""
+    if len(text) <= _INDEXED // 2:
+        return text
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class MappingCache:

@@ -12,8 +12,8 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
-from common.dicom_head import SEQUENCE_END
-from common.dicom_scan import UNDEFINED, Element, Scan, scan_dataset
+from common.dicom_head import SEQUENCE_END, UNDEFINED
+from common.dicom_scan import Element, Scan, scan_dataset
 from deidentifier.pixels.clean import Cleaned, clean
 from deidentifier.pixels.finder import Finder
 from deidentifier.pixels.requests import requests_of
@@ -96,10 +96,10 @@ def _replace(found: Scan, pixels: Element, masked: Cleaned) -> Iterable[bytes | 
 def _pixel_data(found: Scan, element: Element, masked: Cleaned) -> Iterable[bytes | memoryview]:
     syntax, value = found.dataset.syntax, masked.pixel_data or b""
     if not UID(masked.transfer_syntax).is_encapsulated:
-        yield syntax.rewrite_header(element[0], len(value))
+        yield syntax.with_length(found.data, element[1], element[0], len(value))
         yield memoryview(value)
         return
-    yield syntax.rewrite_header(element[0], UNDEFINED)
+    yield syntax.with_length(found.data, element[1], element[0], UNDEFINED)
     yield memoryview(value)
     yield syntax.write_item_header(SEQUENCE_END, 0)
 

@@ -6,14 +6,14 @@ together. Only then are the bytes put together, innermost sequences first, as le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from common.dicom_head import ITEM, Head
 from common.dicom_scan import DataSet, Element, Item, Scan
 from common.errors import InvalidDicomError
-from common.tags import format_tag, is_private, keyword_of
+from common.tags import is_private
 from deidentifier.element import ElementInWork
 from deidentifier.instance import Instance
 from deidentifier.plan import Decision, Plan, PlanLevel
@@ -69,12 +69,12 @@ class Rewriter:
     def findings(self) -> Iterator[Finding]:
         """Yield what was done, element by element."""
         for path, head, decision, element in self._log:
-            name = path + (keyword_of(head.tag) or format_tag(head.tag))
+            name = path + head.name
             rules = tuple(f"{rule.NAME}:{rule.line}" for rule in map(self._plan.rules.__getitem__, decision.rules))
             if element is None:
                 yield Finding(name, head.vr, rules, "removed" if decision.removed else "emptied")
             elif element.changed or element.notes:
-                yield Finding(name, element.vr, rules, element.outcome, tuple(element.notes))
+                yield Finding(name, element.vr, rules, element.outcome, tuple(dict.fromkeys(element.notes)))
 
     def _dataset(self, dataset: DataSet, level: PlanLevel, path: str) -> list[Piece] | None:
         """Return the pieces of a data set or an item, None where nothing happens in it."""
@@ -84,55 +84,49 @@ class Rewriter:
         ]
         if level.added:
             chosen = _with_additions(chosen, dataset, level)
-        if any(decision.removed and element[0].special for element, decision in chosen):
-            chosen = _with_creators(chosen, dataset)
+        if dataset.private:
+            gone = len([1 for element, decision in chosen if decision.removed and element[0].special])
+            # All gone, or none: then the creators need no thought.
+            if gone and gone != dataset.private:
+                chosen = _with_creators(chosen, dataset)
         return self._pieces(chosen, dataset, path) if chosen else None
 
     def _pieces(self, chosen: list[Chosen], dataset: DataSet, path: str) -> list[Piece] | None:
+        """Return what stands for the chosen elements in the result, and the byte ranges between them."""
         data = memoryview(dataset.scan.data)
         pieces: list[Piece] = []
-        copied = dataset.start
-        touched = False
+        append, log = pieces.append, self._log.append
+        start_of_untouched = dataset.start
         for element, decision in chosen:
-            _, start, value, end = element
-            if decision.emptied and value == end:
-                continue
-            piece = self._piece(dataset, element, decision, path)
-            if piece is None and decision.level is not None:
-                continue
-            if start > copied:
-                pieces.append(data[copied:start])
+            head, start, value, end = element
+            piece: Piece | None = None
+            if decision.removed:
+                log((path, head, decision, None))
+            elif decision.emptied:
+                if value == end:
+                    continue
+                piece = empty_header(dataset, element)
+                log((path, head, decision, None))
+            elif decision.level is not None:
+                piece = self._sequence(dataset, element, decision, path)
+                if piece is None:
+                    continue
+            else:
+                piece = ElementInWork(dataset, element, decision.actions, self._instance, path)
+                log((path, head, decision, piece))
+                if not piece.advance():
+                    self._waiting.append(piece)
+            if start > start_of_untouched:
+                append(data[start_of_untouched:start])
+            start_of_untouched = end
             if piece is not None:
-                pieces.append(piece)
-            copied = end
-            touched = True
-        if not touched:
+                append(piece)
+        if not pieces and start_of_untouched == dataset.start:
             return None
-        pieces.append(data[copied : dataset.end])
+        append(data[start_of_untouched : dataset.end])
         return pieces
 
-    def _piece(self, dataset: DataSet, element: Element, decision: Decision, path: str) -> Piece | None:
-        """Return what stands for an element in the result; None where it goes, or nothing happens in its items."""
-        head = element[0]
-        if decision.level is not None:
-            return self._sequence(dataset, element, decision.level, decision.numbered, path)
-        if decision.removed or decision.emptied:
-            self._log.append((path, head, decision, None))
-            return memoryview(dataset.syntax.rewrite_header(head, 0)) if decision.emptied else None
-        work = ElementInWork(dataset, element, decision.actions, self._instance, path)
-        self._log.append((path, head, decision, work))
-        if not work.advance():
-            self._waiting.append(work)
-        return work
-
-    def _sequence(
-        self,
-        dataset: DataSet,
-        element: Element,
-        level: PlanLevel,
-        numbered: Callable[[int], PlanLevel] | None,
-        path: str,
-    ) -> Piece | None:
+    def _sequence(self, dataset: DataSet, element: Element, decision: Decision, path: str) -> Piece | None:
         """Return the sequence with what is done in its items, None where nothing is."""
         head = element[0]
         try:
@@ -142,15 +136,16 @@ class Rewriter:
                 raise
             # Nobody can tell what is inside, so nothing of it is passed on.
             self._log.append((path, head, Decision(emptied=True), None))
-            return memoryview(dataset.syntax.rewrite_header(head, 0))
-        name = path + (keyword_of(head.tag) or format_tag(head.tag))
+            return empty_header(dataset, element)
+        name = path + head.name
         rewritten = []
+        touched = False
         for number, item in enumerate(items):
-            inside = numbered(number) if numbered else level
-            rewritten.append((item, self._dataset(item, inside, f"{name}[{number}].")))
-        if all(pieces is None for _, pieces in rewritten):
-            return None
-        return SequenceInWork(dataset, element, rewritten)
+            level = decision.numbered(number) if decision.numbered else decision.level
+            pieces = self._dataset(item, level, f"{name}[{number}].") if level else None
+            touched = touched or pieces is not None
+            rewritten.append((item, pieces))
+        return SequenceInWork(dataset, element, rewritten) if touched else None
 
 
 @dataclass(frozen=True)
@@ -168,20 +163,26 @@ class SequenceInWork:
         body = b"".join(_written_item(item, pieces) for item, pieces in self.items)
         if data[value - 4 : value] == _UNDEFINED:
             return data[start:value] + body + data[end - _DELIMITER : end]
-        return self.dataset.syntax.rewrite_header(head, len(body)) + body
+        return self.dataset.syntax.with_length(data, start, head, len(body)) + body
 
 
-Piece = memoryview | ElementInWork | SequenceInWork
+_READY = (memoryview, bytes)
+Piece = bytes | memoryview | ElementInWork | SequenceInWork
 
 
 def piece_bytes(piece: Piece) -> bytes | memoryview:
     """Return the bytes of a piece."""
-    return piece if isinstance(piece, memoryview) else piece.written()
+    return piece if isinstance(piece, _READY) else piece.written()
+
+
+def empty_header(dataset: DataSet, element: Element) -> bytes:
+    """Return an element's header with the length 0."""
+    return dataset.syntax.with_length(dataset.scan.data, element[1], element[0], 0)
 
 
 def join(pieces: list[Piece]) -> bytes:
     """Return the bytes of pieces."""
-    return b"".join([piece_bytes(piece) for piece in pieces])
+    return b"".join(map(piece_bytes, pieces))
 
 
 def _written_item(item: Item, pieces: list[Piece] | None) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _REGISTERED = "1.2.840.10008"
 """Root of the UIDs that the standard registers (PS3.6 A)."""
+_REGISTERED_BELOW = _REGISTERED + "."
 _MAX_LENGTH = 64
 _MAX_PREFIX = 40
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*\.?")
@@ -88,14 +91,13 @@ def uid_effect(tag: int, vr: str) -> Effect:
 def randomize_uids(element: ElementInWork, prefix: str | None = None) -> None:
     """Replace the UIDs of a UI element, but for registered ones and those that name a kind of thing."""
     if element.vr == "UI" and element.tag not in KINDS:
-        make = random_uid if prefix is None else lambda random: random_uid_under(prefix, random)
+        element.replace_values(_replaced if prefix is None else partial(_replaced, make=partial(_under, prefix)))
 
-        def replaced(value: str, element: ElementInWork) -> str:
-            if not value or value == _REGISTERED or value.startswith(_REGISTERED + "."):
-                return value
-            return element.mapped("UID", "Always", value, make)
 
-        element.replace_values(replaced)
+def _replaced(value: str, element: ElementInWork, make: Callable[[bytes], str] | None = None) -> str:
+    if not value or value.startswith(_REGISTERED_BELOW) or value == _REGISTERED:
+        return value
+    return element.mapped("UID", "Always", value, make or random_uid)
 
 
 def random_uid(random: bytes) -> str:
@@ -103,7 +105,7 @@ def random_uid(random: bytes) -> str:
     return f"2.25.{UUID(bytes=random[:16], version=4).int}"
 
 
-def random_uid_under(prefix: str, random: bytes) -> str:
+def _under(prefix: str, random: bytes) -> str:
     """Return a UID below a prefix that ends with a dot."""
     room = _MAX_LENGTH - len(prefix)
     digits = str(int.from_bytes(random))[-min(room, 38) :].lstrip("0") or "1"

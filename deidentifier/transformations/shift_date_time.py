@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from common.tag_patterns import TagPattern
@@ -87,7 +88,7 @@ class ShiftDateTime(Transformation):
     def _moved(self, value: str, element: ElementInWork) -> str:
         """Return a value moved by a distance of its own."""
         shift = _SHIFTS[element.vr]
-        if not value or shift(value, 0) is None:
+        if not value or not _is_legal(element.vr, value):
             return _emptied(value, element)
 
         def draw(random: bytes) -> str:
@@ -108,6 +109,12 @@ class ShiftDateTime(Transformation):
     def _draw_offset(self, random: bytes) -> str:
         number = int.from_bytes(random) % (2 * self.shift_by)
         return str(number - self.shift_by if number < self.shift_by else number - self.shift_by + 1)
+
+
+@lru_cache(maxsize=4096)
+def _is_legal(vr: str, value: str) -> bool:
+    """Tell whether a value is a legal date or time; most dates of a study come again in every instance."""
+    return _SHIFTS[vr](value, 0) is not None
 
 
 def _emptied(value: str, element: ElementInWork) -> str:

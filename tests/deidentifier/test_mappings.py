@@ -96,8 +96,8 @@ def test_the_secret_is_shared_by_all_workers(ingest_database):
 def test_an_imported_value_is_never_drawn_again(ingest_database):
     with ingest_database.owner.transaction() as cursor:
         cursor.execute(
-            "INSERT INTO ingest.mappings (hash, kind, scope_type, scope_value, original, replacement, imported) "
-            "VALUES (ingest.mapping_hash('TEXT', 'Always', '', 'a'), 'TEXT', 'Always', '', 'a', 'Doe', true)"
+            "INSERT INTO ingest.mappings (kind, scope_type, scope_value, original, replacement, imported) "
+            "VALUES ('TEXT', 'Always', '', 'a', 'Doe', true)"
         )
     store = PostgresMappings(ingest_database.login("rpacs_deidentifier"))
     assert store.fetch_or_create({text("b"): "DOE"}) == {}
