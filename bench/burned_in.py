@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("--images", type=int)
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    count = arguments.images or (36 if arguments.quick else 600)
+    count = arguments.images or (20 if arguments.quick else 600)
     with ProcessPoolExecutor(arguments.processes) as pool:
         results = list(pool.map(partial(process, seed=arguments.seed), range(count)))
     figures = summary(results) | {"cost": masking_cost()}
