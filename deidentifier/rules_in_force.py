@@ -49,7 +49,12 @@ class RulesInForce:
         return lambda data: apply(deidentifier, data)
 
     def _load(self, data: bytes) -> Deidentifier:
-        return Deidentifier(load_rules(data), self._mappings, max_inflated=self._settings.max_inflated_bytes)
+        return Deidentifier(
+            load_rules(data),
+            self._mappings,
+            max_inflated=self._settings.max_inflated_bytes,
+            rekognition_region=self._settings.rekognition_region or None,
+        )
 
     def _tell(self, deidentifier: Deidentifier, problem: str | None) -> None:
         sha256 = deidentifier.rules.sha256
