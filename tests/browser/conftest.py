@@ -111,10 +111,11 @@ class User:
             assert time.monotonic() < deadline, script
             self.page.wait_for_timeout(50)
 
-    def check(self) -> None:
+    def check(self, only: str = "") -> None:
         """Hold the page to what every page must be: no serious violation for axe-core, nothing too wide."""
         self.page.evaluate(AXE)
-        serious = [each for each in self.page.evaluate(_VIOLATIONS) if each.startswith(("serious", "critical"))]
+        rules = f"{{runOnly: ['{only}']}}" if only else ""
+        serious = [each for each in self.page.evaluate(_VIOLATIONS % rules) if each.startswith(("serious", "critical"))]
         assert serious == [], self.page.url
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert self.page.evaluate(wider) <= 0
