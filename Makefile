@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup-run setup demo demo-clean check format test docs lock
+.PHONY: help setup-run setup demo demo-clean check format test docs screenshots lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ docs: setup ## Renew the pages of the manual that are made from the code
 
 chaos: setup ## Kill processes and restart servers at random while 3,000 instances arrive; nothing may be lost
 	CHAOS=full $(BIN)/python -m pytest -n 0 -s tests/system/test_chaos.py
+
+screenshots: setup ## Take the manual's pictures of the running platform
+	$(BIN)/python image/screenshots.py
 
 lock: setup ## Renew the lock files from pyproject.toml
 	@./requirements/lock.sh

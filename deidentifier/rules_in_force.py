@@ -34,7 +34,7 @@ class RulesInForce:
     """
 
     def __init__(self, location: str, mappings: MappingStore, database: Database, settings: OfflineSettings) -> None:
-        self._mappings, self._database, self._settings = mappings, database, settings
+        self._location, self._mappings, self._database, self._settings = location, mappings, database, settings
         storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
         self._file = WatchedFile(location, self._load, storage=storage)
         self._told: tuple[str, str | None] | None = None
@@ -50,7 +50,7 @@ class RulesInForce:
 
     def _load(self, data: bytes) -> Deidentifier:
         return Deidentifier(
-            load_rules(data),
+            load_rules(data, self._location),
             self._mappings,
             max_inflated=self._settings.max_inflated_bytes,
             rekognition_region=self._settings.rekognition_region or None,
