@@ -22,11 +22,15 @@ from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import data_store
 import numpy as np
+import pydicom.data
+import yaml
 from PIL import Image
 from pydicom.dataset import Dataset
 from rapidfuzz.fuzz import ratio
@@ -34,7 +38,9 @@ from rapidfuzz.fuzz import ratio
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.burned_in_images import Sample, Text, sample
-from common.errors import QuarantineError
+from common.dicom_scan import scan
+from common.errors import InvalidDicomError, QuarantineError
+from common.query import any_of, match, parse
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.clean import Cleaned, Request, clean
 from deidentifier.pixels.finder import Finder
@@ -46,6 +52,7 @@ from deidentifier.pixels.pictures import pictures, stored_frames
 _ENLARGED = 44  # height in pixels of a line that the other reader is given
 _READ_BEFORE = 80.0  # how alike the string and what was read are, of 100
 _READ_AFTER = 60.0
+_ULTRASOUND = 0.03  # of the instances of a hospital; the others are CT, MR and CR
 
 
 @dataclass
@@ -155,6 +162,31 @@ def masking_cost() -> dict[str, float]:
     return cost | {"file": len(value), "frame": len(value) / 20}
 
 
+def looked_at() -> dict[str, list[int]]:
+    """For each modality of the sample files with pixels: how many there are, and how many the default labels read."""
+    labels = yaml.safe_load((resources.files("deidentifier.pixels") / "labels.yaml").read_text())["Labels"]
+    query = any_of([parse(label["DICOMQueryFilter"]) for label in labels])
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    roots = [Path(pydicom.data.__file__).parent / "test_files", Path(data_store.__file__).parent / "data"]
+    for path in (path for root in roots for path in sorted(root.rglob("*")) if path.is_file()):
+        try:
+            data = scan(path.read_bytes())
+        except InvalidDicomError:
+            continue
+        modality = data.text(0x00080060)
+        if data.pixel_data is not None and modality in ("CT", "MR", "CR", "US"):
+            counts[modality][0] += 1
+            counts[modality][1] += match(query, data)
+    return dict(counts)
+
+
+def mixed_share(counts: dict[str, list[int]]) -> float:
+    """Return the share that is read of a corpus of 3 % ultrasound and 97 % CT, MR and CR (too few files for each)."""
+    others = [counts[name] for name in ("CT", "MR", "CR")]
+    rate = sum(read for _, read in others) / sum(seen for seen, _ in others)
+    return _ULTRASOUND * counts["US"][1] / counts["US"][0] + (1 - _ULTRASOUND) * rate
+
+
 def _times(function: Any) -> list[float]:
     times = []
     for _ in range(15):
@@ -176,7 +208,7 @@ def main() -> int:
     count = arguments.images or (20 if arguments.quick else 600)
     with ProcessPoolExecutor(arguments.processes) as pool:
         results = list(pool.map(partial(process, seed=arguments.seed), range(count)))
-    figures = summary(results) | {"cost": masking_cost()}
+    figures = summary(results) | {"cost": masking_cost(), "looked_at": looked_at()}
     report(results, figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
@@ -241,10 +273,12 @@ def goals(figures: dict[str, Any], *, quick: bool) -> int:
     memory = (cost["memory"] - cost["file"]) / cost["frame"]
     quarantined = figures["quarantined"] / figures["images"]
     area = figures["false_positive_area"]
+    share = mixed_share(figures["looked_at"])
     rows = [
         ("hidden", f"{hidden:.2%}", ">= 95 %" if quick else ">= 99 %", hidden >= (0.95 if quick else 0.99)),
         ("false-positive-area", f"{area:.2%}", "<= 1 %", area <= 0.01),
         ("quarantined", f"{quarantined:.2%}", "<= 3 %", quarantined <= 0.03),
+        ("read-of-mixed-corpus", f"{share:.2%}", "<= 5 %", share <= 0.05),
         ("mask-against-copy", f"{cost['mask'] / cost['copy']:.2f} x", "<= 2 x", cost["mask"] <= 2 * cost["copy"]),
         ("mask-memory", f"file + {memory:.2f} frames", "<= file + 3 frames", memory <= 3),
     ]
