@@ -63,8 +63,7 @@ class Writer:
         shapes = self._dictionary.shapes(document.shape for document in latest)
         values = [{paths[path]: list(texts) for path, texts in document.texts.items()} for document in latest]
         with self._database.transaction() as cursor:
-            cursor.execute(SQL["lock"])
-            touched = _remove(cursor, [document.ids.instance for document in latest])
+            touched = _lock_and_remove(cursor, [document.ids.instance for document in latest])
             series = self._series(cursor, latest, values)
             rows = []
             for document, texts in zip(latest, values, strict=True):
@@ -83,8 +82,7 @@ class Writer:
     def remove(self, instance_ids: Iterable[str]) -> None:
         """Remove instances by Orthanc's identifiers; those that are not there are no error."""
         with self._database.transaction() as cursor:
-            cursor.execute(SQL["lock"])
-            _tidy(cursor, _remove(cursor, list(instance_ids)))
+            _tidy(cursor, _lock_and_remove(cursor, list(instance_ids)))
 
     def _series(
         self, cursor: Cursor, documents: Sequence[IndexDocument], values: Sequence[dict[int, Texts]]
@@ -155,9 +153,9 @@ def _hold(cursor: Cursor, rows: list[tuple[int, int, int]]) -> None:
     execute_values(cursor, "INSERT INTO research.series_fact (path, fact, series) VALUES %s", rows, page_size=1000)
 
 
-def _remove(cursor: Cursor, instance_ids: Sequence[str]) -> list[int]:
-    """Remove instances; returns the series that they were in."""
-    cursor.execute(SQL["remove_instances"], ([pack_id(each) for each in instance_ids],))
+def _lock_and_remove(cursor: Cursor, instance_ids: Sequence[str]) -> list[int]:
+    """Become the one writer until the transaction ends, and remove instances; returns the series that they were in."""
+    cursor.execute(SQL["lock_and_remove_instances"], ([pack_id(each) for each in instance_ids],))
     removed = Counter(series for (series,) in cursor.fetchall())
     if removed:
         cursor.execute(SQL["count_removed"], (list(removed), list(removed.values())))

@@ -1,7 +1,4 @@
--- Statements of website/index/writer.py. One writer at a time (see lock), so that nothing is read that another changes.
-
--- name: lock
-SELECT pg_advisory_xact_lock(hashtext('research-pacs index'))
+-- Statements of website/index/writer.py. One writer at a time (see lock_and_remove_instances), so that nothing is read that another changes.
 
 -- name: add_paths
 INSERT INTO research.path (path) SELECT unnest(%s::text[]) ORDER BY 1 ON CONFLICT DO NOTHING
@@ -50,7 +47,8 @@ UPDATE research.series SET instances = instances + given.added,
   mixed = ARRAY(SELECT unnest(series.mixed) UNION SELECT unnest(given.mixed::integer[]) ORDER BY 1)
 FROM (VALUES %s) AS given (id, added, mixed) WHERE series.id = given.id
 
--- name: remove_instances
+-- name: lock_and_remove_instances
+SELECT pg_advisory_xact_lock(hashtext('research-pacs index'));
 DELETE FROM research.instance WHERE orthanc = ANY(%s) RETURNING series
 
 -- name: count_removed
