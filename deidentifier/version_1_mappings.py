@@ -94,7 +94,7 @@ def import_mappings(database: Database, table: str = TABLE, schema: str = "inges
     StatementError
         There is no such table, or the role may not read it.
     """
-    names = {"mappings": sql.Identifier(schema, "mappings"), "hash": sql.Identifier(schema, "mapping_hash")}
+    names = {"mappings": sql.Identifier(schema, "mappings")}
     rows = added = unknown = 0
     with database.transaction() as cursor:
         cursor.execute(sql.SQL(_SELECT).format(table=sql.Identifier(*table.split("."))))
@@ -122,8 +122,8 @@ def _insert(cursor: Cursor, mappings: list[Mapping], names: dict[str, sql.Identi
 _SELECT = "SELECT value_type, old_value, scope_type, scope_value, new_value FROM {table}"
 
 _INSERT = """
-INSERT INTO {mappings} (hash, kind, scope_type, scope_value, original, replacement, imported)
-SELECT {hash}(kind, scope_type, scope_value, original), kind, scope_type, scope_value, original, replacement, true
+INSERT INTO {mappings} (kind, scope_type, scope_value, original, replacement, imported)
+SELECT kind, scope_type, scope_value, original, replacement, true
 FROM (VALUES %s) AS given (kind, scope_type, scope_value, original, replacement)
 ON CONFLICT DO NOTHING
 RETURNING 1
