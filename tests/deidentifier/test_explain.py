@@ -24,7 +24,7 @@ ScopeToForward: {Labels: CT, ExceptLabels: MR}
 Transformations:
 - Scope: {Labels: CT}
   ShiftDateTime:
-  - {TagPatterns: "Study*", ShiftBy: 100}
+  - {TagPatterns: "Study*", ShiftBy: 36500}
   RandomizeUID:
   - {TagPatterns: "*/{UI}"}
   AddTags:
