@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from bench.goals import Benchmark, arguments
 from common.audit import AuditTrail, _append, serialise, verify
 from common.database import Database

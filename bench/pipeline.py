@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from bench.goals import Benchmark, arguments
 from common.orthanc import Orthanc
 from demo.servers.orthanc import OrthancServer, start_orthanc

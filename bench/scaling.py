@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from bench.goals import Benchmark, arguments
 from demo.servers.pipeline import PipelineServers
 from demo.servers.process import wait_until
