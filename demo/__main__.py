@@ -144,6 +144,8 @@ def welcome(platform: Platform, progress: Progress) -> None:
         f"Portal           {platform.portal_url}",
         f"  researcher     {RESEARCHER} / {state.researcher_password}",
         f"  administrator  {ADMINISTRATOR} / {state.administrator_password}",
+        f"Console          {platform.console_url}  (the ingest side: originals, what waits for a decision)",
+        f"  administrator  {ADMINISTRATOR} / {state.console_password}",
         f"S3 endpoint      {platform.s3.url}  (access key {state.s3_access_key}, secret key in {FOLDER}/state.json)",
         f"Send more to     {platform.source.aet} at 127.0.0.1:{platform.source.dicom_port}, for example:",
         f"  TCP_NODELAY=1 storescu -aec {platform.source.aet} 127.0.0.1 {platform.source.dicom_port} FILE.dcm",

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import requests
 
+from common.auth.accounts import Accounts
 from common.database import Database
 from common.errors import ConfigurationError
 from demo.processes import ROOT, Service, Supervisor
@@ -75,6 +76,11 @@ class Platform:
         """Where researchers log in."""
         return f"http://127.0.0.1:{self.state.portal}"
 
+    @property
+    def console_url(self) -> str:
+        """Where administrators of the ingest side log in."""
+        return f"http://127.0.0.1:{self.state.console}"
+
     def start(self) -> None:
         """Start the servers side by side, then migrate, then start our services.
 
@@ -84,6 +90,7 @@ class Platform:
             A port is taken, the rules are wrong, a server is not installed or does not start.
         """
         require_free(self.state.portal, "the portal")
+        require_free(self.state.console, "the console")
         check = [sys.executable, "-m", "deidentifier", "check", str(self._rules)]
         self._supervisor.run(Service("rules", check, {}))
         self._say("Starting PostgreSQL, S3 and two Orthancs …")
@@ -151,14 +158,16 @@ class Platform:
             self.postgresql.execute(f"CREATE DATABASE {DATABASE}")
 
     def _add_accounts(self) -> None:
-        if (self.folder / "accounts.yaml").exists():
-            return
-        for user, password, group in (
-            (RESEARCHER, self.state.researcher_password, "researchers"),
-            (ADMINISTRATOR, self.state.administrator_password, "admin"),
+        for side, file, user, password, group in (
+            ("website", "accounts.yaml", RESEARCHER, self.state.researcher_password, "researchers"),
+            ("website", "accounts.yaml", ADMINISTRATOR, self.state.administrator_password, "admin"),
+            ("deidentifier", "console-accounts.yaml", ADMINISTRATOR, self.state.console_password, "admin"),
         ):
-            command = [sys.executable, "-m", "website", "users", "add", user, "--groups", group]
-            self._supervisor.run(Service("website users", command, self._website()), given=password + "\n")
+            if user in _users(self.folder / file):
+                continue
+            command = [sys.executable, "-m", side, "users", "--file", str(self.folder / file), "add", user]
+            service = Service(f"{side} users", [*command, "--groups", group], self._website())
+            self._supervisor.run(service, given=password + "\n")
 
     def _database(self, role: str, password: str) -> dict[str, str]:
         return {
@@ -203,10 +212,20 @@ class Platform:
             "RPACS_LOG_FILE": str(self.folder / "access.log"),
         }
 
+    def _console(self) -> dict[str, str]:
+        return self._deidentifier() | {
+            "RPACS_CONSOLE_PORT": str(self.state.console),
+            "RPACS_CONSOLE_PUBLIC_URL": self.console_url,
+            "RPACS_CONSOLE_ACCOUNTS_FILE": str(self.folder / "console-accounts.yaml"),
+            "RPACS_CONSOLE_SECRET_KEY": self.state.console_secret_key,
+            "RPACS_CONSOLE_AUDIT_KEY": self.state.console_audit_key,
+        }
+
     def _services(self) -> list[Service]:
         gunicorn = [sys.executable, "-m", "gunicorn", "website.wsgi:app", "--bind", f"127.0.0.1:{self.state.portal}"]
         return [
             Service("de-identifier", [sys.executable, "-m", "deidentifier", "work"], self._deidentifier()),
+            Service("console", [sys.executable, "-m", "deidentifier", "console"], self._console()),
             Service("workers", [sys.executable, "-m", "website", "work"], self._website()),
             Service(
                 "portal",
@@ -221,3 +240,7 @@ class Platform:
             return requests.get(f"{self.portal_url}/healthcheck", timeout=2).ok
         except requests.RequestException:
             return False
+
+
+def _users(file: Path) -> set[str]:
+    return set(Accounts(file).read()) if file.exists() else set()

@@ -24,6 +24,7 @@ class _Server(BaseApplication):
         self.cfg.set("bind", f"{self._settings.address}:{self._settings.port}")
         self.cfg.set("worker_class", "gthread")
         self.cfg.set("threads", 8)
+        self.cfg.set("control_socket_disable", True)
         self.cfg.set("worker_tmp_dir", "/dev/shm")  # noqa: S108 - heartbeats need no disk (gunicorn's advice)
 
     def load(self) -> Flask:  # type: ignore[override]  # any WSGI callable; the stub knows fewer

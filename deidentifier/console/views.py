@@ -103,7 +103,14 @@ def export_tasks(form: str) -> ResponseReturnValue:
 @blueprint.get("/tasks/<int:task>")
 def show_task(task: int) -> ResponseReturnValue:
     """Show one task: how it went, why it stopped, what can be done."""
-    return render_template("task.html", row=_find(task), alarm_days=console().settings.quarantine_alarm_days)
+    row, settings = _find(task), console().settings
+    return render_template(
+        "task.html",
+        row=row,
+        # Once an instance is settled its original is deleted: there is nothing to show or to try again.
+        original_kept=row["state"] not in ("done", "discarded") or settings.preserve_original_files,
+        alarm_days=settings.quarantine_alarm_days,
+    )
 
 
 @blueprint.get("/tasks/<int:task>/elements")

@@ -177,3 +177,10 @@ def test_comparison_lines_up_nested_elements():
     assert (changes["00100010"], changes["00100020"], changes["00104000"]) == ("changed", "removed", "added")
     assert changes["00280010"] == "same"
     assert changes["00101002[0].00100020"] == "same"
+
+
+def test_a_settled_task_offers_nothing_to_decide(console, quarantined):
+    client = log_in(console, "alice")
+    assert "Try again" in client.get(f"/tasks/{quarantined}").text
+    post(client, f"/tasks/{quarantined}/discard")
+    assert "Try again" not in client.get(f"/tasks/{quarantined}").text
