@@ -89,6 +89,13 @@ def location(value: str) -> str:
     return text(value)
 
 
+def random_key(value: str) -> str:
+    """Accept a random key of at least 32 characters."""
+    if len(value) < 32:
+        raise ValueError("must have at least 32 random characters (openssl rand -hex 32)")
+    return value
+
+
 def words(value: str) -> tuple[str, ...]:
     """Accept a comma-separated list; white space around the words and empty words are dropped."""
     return tuple(word.strip() for word in value.split(",") if word.strip())

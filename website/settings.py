@@ -17,6 +17,7 @@ from common.settings import (
     load,
     location,
     option,
+    random_key,
     settings,
     switch,
     text,
@@ -31,13 +32,6 @@ def url(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s]*)?", value):
         raise ValueError("must be an http(s) URL")
     return value.rstrip("/")
-
-
-def random_key(value: str) -> str:
-    """Accept a random key of at least 32 characters."""
-    if len(value) < 32:
-        raise ValueError("must have at least 32 random characters (openssl rand -hex 32)")
-    return value
 
 
 @settings

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from common.settings import base_url, integer, option, settings
+from common.settings import base_url, integer, option, random_key, settings
 from deidentifier.settings import DeidentifierSettings
-
-
-def random_key(value: str) -> str:
-    """Accept a random key of at least 32 characters."""
-    if len(value) < 32:
-        raise ValueError("must have at least 32 random characters (openssl rand -hex 32)")
-    return value
 
 
 @settings

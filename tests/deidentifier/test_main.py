@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from common.command_line import command_names, load_command
 from common.errors import NotFoundError, Problem, RulesError
 from deidentifier import __main__ as cli
 from deidentifier import commands
@@ -77,8 +78,8 @@ def test_help_lists_the_commands_with_a_sentence(command, capsys):
 
 
 def test_every_command_that_ships_can_be_loaded_and_has_help():
-    for name in cli.command_names():
-        module = cli.load_command(name)
+    for name in command_names(commands):
+        module = load_command(commands, name)
         assert (module.__doc__ or "").strip(), name
         module.add_arguments(argparse.ArgumentParser())
         assert callable(module.run)

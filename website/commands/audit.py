@@ -13,9 +13,8 @@ from common.audit import Head, verify
 from common.command_line import DONE, FAILED
 from common.database import Database
 from common.errors import ConfigurationError
-from common.settings import CommonSettings, load, option, settings
+from common.settings import CommonSettings, load, option, random_key, settings
 from website.context import SCHEMA
-from website.settings import random_key
 
 
 @settings
