@@ -52,7 +52,8 @@ def test_the_login_page(site, page) -> None:
     page.fill("#name", "rita")
     page.fill("#password", "wrong")
     page.click("main button[type=submit]")
-    assert page.locator("[role=alert]").is_visible()
+    page.locator("[role=alert]").wait_for()
+    assert "password" in page.locator("[role=alert]").inner_text()
 
 
 def test_script_in_an_element_is_shown_as_text(site, log_in) -> None:

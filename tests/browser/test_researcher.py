@@ -61,8 +61,7 @@ def test_from_the_first_page_to_the_files(site, log_in, tmp_path) -> None:
     page.locator(".thumbs a").first.click()
     page.wait_for_url(re.compile("/instances/"))
     page.fill("#filter", "scheduledprocedurestepid")
-    page.locator(".elements .row-e:visible").first.wait_for()
-    assert page.locator(".elements .row-e:visible").count() == 1
+    user.wait_until("[...document.querySelectorAll('.elements .row-e')].filter(e => e.offsetParent).length === 1")
 
     # Take.
     with page.expect_download() as download:
