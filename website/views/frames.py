@@ -12,7 +12,7 @@ from common.errors import InvalidDicomError, NotFoundError
 from website.catalogue import Level
 from website.context import current_access, current_catalogue, current_index, current_orthanc, services
 from website.guard import requires
-from website.rendering import MIMETYPES, Picture, render
+from common.rendering import MIMETYPES, Picture, render
 
 blueprint = Blueprint("frames", __name__)
 THUMBNAIL = 256

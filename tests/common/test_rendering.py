@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from common.errors import InvalidDicomError, NotFoundError, RefusedError
 from website.file_cache import FileCache
-from website.rendering import Picture, render
+from common.rendering import Picture, render
 
 
 def image_file(pixels: np.ndarray, **elements: object) -> io.BytesIO:
