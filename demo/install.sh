@@ -46,3 +46,5 @@ if ! cmp -s "$lock" "$stamp"; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
   cp "$lock" "$stamp"
 fi
+# The viewer comes from npm's registry. Without it the portal works, and says that none is installed.
+.venv/bin/python -m website.ohif.build >/dev/null || say "Going on without the viewer; run this again to install it."

@@ -10,8 +10,8 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from common.errors import InvalidDicomError, NotFoundError, RefusedError
-from website.file_cache import FileCache
 from common.rendering import Picture, render
+from website.file_cache import FileCache
 
 
 def image_file(pixels: np.ndarray, **elements: object) -> io.BytesIO:

@@ -9,10 +9,10 @@ from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from common.errors import InvalidDicomError, NotFoundError
+from common.rendering import MIMETYPES, Picture, render
 from website.catalogue import Level
 from website.context import current_access, current_catalogue, current_index, current_orthanc, services
 from website.guard import requires
-from common.rendering import MIMETYPES, Picture, render
 
 blueprint = Blueprint("frames", __name__)
 THUMBNAIL = 256

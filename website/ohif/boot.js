@@ -1,0 +1,3 @@
+// What the two inline scripts of OHIF's own page set; the Content-Security-Policy allows no inline script.
+window.PUBLIC_URL = '/viewer/';
+window.browserImportFunction = module => import(module);
