@@ -6,14 +6,18 @@ import gc
 from dataclasses import dataclass, field
 
 from common.dicom_scan import MAX_INFLATED, scan
+from common.errors import QuarantineError
 from deidentifier.instance import Instance
 from deidentifier.labels import match_labels
 from deidentifier.mappings import MappingCache, MappingStore
 from deidentifier.pixels.engines import engines
+from deidentifier.profiles.identifying import Identities
 from deidentifier.program import Programs
 from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules
 from deidentifier.work import Work
+
+_SOP_CLASS = 0x00080016
 
 
 @dataclass
@@ -73,6 +77,7 @@ class Deidentifier:
         self._mappings = MappingCache(mappings)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
+        self._identities = Identities()
         self._finder = engines(rekognition_region)
         # What is loaded by now stays for good; the collector need not walk over it again every few instances.
         gc.freeze()
@@ -93,8 +98,10 @@ class Deidentifier:
         labels = match_labels(self.rules.labels, original)
         if not self.rules.scope_to_forward.holds(labels):
             return Outcome("discarded", labels=labels)
-        program = self._programs.program(labels)
-        work = Work(original, Instance(original, self._mappings))
+        program = self._programs.program(labels, original.text(_SOP_CLASS))
+        if program.refused:
+            raise QuarantineError(program.refused)
+        work = Work(original, Instance(original, self._mappings, self._identities))
         work.rewrite(program.plan)
         if program.plan_after is not None:
             work.clean_pixels(program.pixels, self._finder)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from common.dicom_scan import DataSet, Element
-from common.dicom_text import SINGLE, decode_text, encode_text
+from common.dicom_text import SINGLE, decode_text, encode_text, strip_padding
 from deidentifier.vrs import pad
 
 if TYPE_CHECKING:
+    from common.dicom_head import Syntax
     from deidentifier.instance import Instance
-    from deidentifier.transformations.base import Transformation
+    from deidentifier.profiles.identifying import Identity
+
+
+class Step(Protocol):
+    """What is done to an element: a transformation, or a part of the profile."""
+
+    def apply(self, element: ElementInWork) -> None:
+        """Do it."""
 
 
 class ElementInWork:
@@ -50,7 +58,7 @@ class ElementInWork:
     )
 
     def __init__(
-        self, dataset: DataSet, element: Element, actions: Sequence[Transformation], instance: Instance, path: str
+        self, dataset: DataSet, element: Element, actions: Sequence[Step], instance: Instance, path: str
     ) -> None:
         head, start, value, end = element
         self._dataset = dataset
@@ -79,6 +87,26 @@ class ElementInWork:
     def order(self) -> str:
         """Byte order, as struct writes it."""
         return self._dataset.syntax.order
+
+    @property
+    def identity(self) -> Identity:
+        """What follows from the identifying values of the original."""
+        return self._instance.identity
+
+    @property
+    def instance(self) -> Instance:
+        """The instance in work."""
+        return self._instance
+
+    @property
+    def syntax(self) -> Syntax:
+        """How headers are written."""
+        return self._dataset.syntax
+
+    def sibling(self, tag: int) -> str:
+        """Return the text of an ASCII element of the same data set or item in the original; empty where absent."""
+        found = self._dataset.find(tag)
+        return strip_padding(self._dataset.raw(found)).decode("latin-1").strip() if found else ""
 
     @property
     def is_empty(self) -> bool:

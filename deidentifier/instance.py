@@ -12,6 +12,7 @@ from common.dicom_scan import Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import QuarantineError
 from deidentifier.mappings import MappingCache, MappingKey
+from deidentifier.profiles.identifying import Identities, Identity
 
 PATIENT_ID, STUDY, SERIES, SOP_INSTANCE = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 # From the widest to the narrowest: a scope without a value stands back for the next.
@@ -33,18 +34,30 @@ class Instance:
     ----------
     missing
         Keys that were asked for and are not known yet, with what makes a value for them.
+    pixels_examined
+        Whether the pixels were read or masked.
     scope_notes
         Scopes that had no value, with the narrower ones that were taken.
     """
 
-    def __init__(self, scan: Scan, mappings: MappingCache) -> None:
+    def __init__(self, scan: Scan, mappings: MappingCache, identities: Identities | None = None) -> None:
         self._scan = scan
+        self._identities = identities or Identities()
+        self._identity_of_person: Identity | None = None
+        self.pixels_examined = False
         self._mappings = mappings
         self._known: dict[MappingKey, str] = {}
         self._scopes: dict[str, tuple[str, str]] = {"Always": ("Always", "")}
         self._identity = b""
         self.missing: dict[MappingKey, Callable[[bytes], str]] = {}
         self.scope_notes: dict[str, str] = {}
+
+    @property
+    def identity(self) -> Identity:
+        """What follows from the identifying values of the original, worked out when somebody asks."""
+        if self._identity_of_person is None:
+            self._identity_of_person = self._identities.identity(self._scan)
+        return self._identity_of_person
 
     def mapped(
         self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str], path: str

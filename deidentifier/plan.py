@@ -13,17 +13,26 @@ to an element: what an earlier rule did to a value that a later one takes away i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from common.dicom_head import Head, with_creator
-from common.tag_patterns import Level, Selectors
+from common.tag_patterns import Level, Selector, Selectors
 from common.tags import is_private
+from deidentifier.profiles.treatments import (
+    Applied,
+    Otherwise,
+    Treatment,
+    clean_character_set,
+    known_character_set,
+)
 from deidentifier.transformations.add_tags import AddTags, Step
 from deidentifier.transformations.base import Effect, Transformation
 
 if TYPE_CHECKING:
-    from common.dicom_scan import DataSet
+    from common.dicom_scan import DataSet, Item
+    from deidentifier.element import Step as ElementStep
+    from deidentifier.profiles.place import Place, Profile
 
 CHARACTER_SET = 0x00080005
 _PADDING = 0xFFFCFFFC
@@ -46,17 +55,31 @@ class Decision:
         What is done inside its items, for a sequence that stays.
     numbered
         The same by the item's number, where a rule is for one item only.
+    choose
+        The same by what the item holds; None where the item goes.
+    unless
+        The element stays untouched where this holds for the bytes of its value.
+    reason
+        The profile, where it decides, and what it does.
+    notes
+        For reports, without values.
     """
 
     rules: tuple[int, ...] = ()
     removed: bool = False
     emptied: bool = False
-    actions: tuple[Transformation, ...] = ()
+    actions: tuple[ElementStep, ...] = ()
     level: PlanLevel | None = field(default=None, repr=False)
     numbered: Callable[[int], PlanLevel] | None = field(default=None, repr=False)
+    choose: Callable[[Item], PlanLevel | None] | None = field(default=None, repr=False)
+    unless: Callable[[bytes], bool] | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
+PROFILE = "Profile"
 _DROPPED = Decision(removed=True)
+_CHARACTER_SET = Decision(actions=(Applied(clean_character_set),), unless=known_character_set, reason=PROFILE)
 
 
 class _Decisions(dict[Head, Decision | None]):
@@ -84,11 +107,12 @@ class _Addition:
 class PlanLevel:
     """What is done at the top level, or inside one kind of item."""
 
-    def __init__(self, plan: Plan, level: Level, additions: tuple[_Addition, ...]) -> None:
+    def __init__(self, plan: Plan, level: Level, additions: tuple[_Addition, ...], place: Place | None = None) -> None:
         self._plan = plan
         self._level = level
         self._additions = additions
-        self.live = level.live or bool(additions)
+        self._place = place
+        self.live = level.live or bool(additions) or place is not None
         self.added = tuple(sorted({add.steps[0].tag for add in additions if len(add.steps) == 1}))
         self.decisions = _Decisions(self)
 
@@ -98,14 +122,65 @@ class PlanLevel:
         if tag & 0xFFFF == 0 or tag == _PADDING:
             return _DROPPED
         if tag == CHARACTER_SET:
-            return None
+            return _CHARACTER_SET if self._place is not None else None
         decision = self._decide(head, True)
+        if self._place is not None:
+            decision = self._with_profile(head, decision, self._place)
         if head.is_creator and decision is not None and not decision.removed:
             # It names the owner of a block; changed, the block would become someone else's.
             return None
         if decision is None and head.vr == "SQ":
             return self._decide_inside(head)
         return decision
+
+    def _with_profile(self, head: Head, decision: Decision | None, place: Place) -> Decision | None:
+        """Let the profile decide where no rule does; a rule that really changes the element replaces its action."""
+        named = self._level.matching(head)
+        if self._plan.takes_away_later(named):
+            return decision
+        treatment = place.treat(head)
+        reason = f"{PROFILE}:{self._plan.profile_line}"
+        if self._plan.exempts(named):
+            if head.vr != "SQ" or decision is not None:
+                return decision
+            inside = treatment.place if treatment is not None and treatment.place is not None else place.enter(head)
+            return self._inside(head, Treatment(f"{reason} (kept by KeepTags)", place=inside))
+        if treatment is None:
+            return decision
+        if decision is None:
+            return self._treated(head, treatment, f"{reason} ({treatment.reason})")
+        notes = (f"replaces the profile's action: {treatment.reason}",)
+        if decision.removed or decision.emptied or isinstance(decision.actions[0], AddTags):
+            return replace(decision, notes=notes)
+        return replace(decision, actions=(*decision.actions, Otherwise(treatment)), notes=notes)
+
+    def _treated(self, head: Head, treatment: Treatment, reason: str) -> Decision:
+        if treatment.place is not None:
+            return self._inside(head, replace(treatment, reason=reason))
+        actions = (Applied(treatment.act),) if treatment.act is not None else ()
+        return Decision(
+            removed=treatment.removed,
+            emptied=treatment.emptied,
+            actions=actions,
+            unless=treatment.unless,
+            reason=reason,
+        )
+
+    def _inside(self, head: Head, treatment: Treatment) -> Decision:
+        """Return the decision to enter a sequence that the profile cleans inside."""
+        choose = treatment.choose
+        numbered = any(add.steps[0].tag == head.tag and add.steps[0].item is not None for add in self._additions)
+
+        def chosen(item: Item) -> PlanLevel | None:
+            place = choose(item) if choose is not None else None
+            return None if place is None else self.enter(head, None, place)
+
+        return Decision(
+            level=self.enter(head, None, treatment.place),
+            numbered=(lambda item: self.enter(head, item, treatment.place)) if numbered else None,
+            choose=chosen if choose is not None else None,
+            reason=treatment.reason,
+        )
 
     def decide_absent(self, tag: int, dataset: DataSet) -> Decision | None:
         """Return what is done about an element that is not there, but may be added."""
@@ -144,7 +219,7 @@ class PlanLevel:
 
     def _next(self, head: Head, after: int) -> int:
         """Return the number of the next rule that is for an element, -1 after the last."""
-        numbers = {*self._level.matching(head)}
+        numbers = {number for number in self._level.matching(head) if number < len(self._plan.rules)}
         numbers |= {add.number for add in self._additions if len(add.steps) == 1 and add.steps[0].tag == head.tag}
         return min((number for number in numbers if number > after), default=-1)
 
@@ -156,7 +231,7 @@ class PlanLevel:
             return Decision(level=level, numbered=lambda item: self.enter(head, item))
         return Decision(level=level) if level.live else None
 
-    def enter(self, head: Head, item: int | None) -> PlanLevel:
+    def enter(self, head: Head, item: int | None, place: Place | None = None) -> PlanLevel:
         """Return the level of an item (counted from 0) of a sequence; None for an item that no rule numbers."""
         inside = tuple(
             _Addition(add.number, add.steps[1:])
@@ -164,9 +239,9 @@ class PlanLevel:
             if len(add.steps) > 1 and add.steps[0].tag == head.tag and add.steps[0].item in (None, item)
         )
         level = self._level.enter(head)
-        known = self._plan.levels.get((level, inside))
+        known = self._plan.levels.get((level, inside, place))
         if known is None:
-            known = self._plan.levels[level, inside] = PlanLevel(self._plan, level, inside)
+            known = self._plan.levels[level, inside, place] = PlanLevel(self._plan, level, inside, place)
         return known
 
 
@@ -177,10 +252,36 @@ class Plan:
     ----------
     rules
         In the order in which they are applied.
+    profile
+        The confidentiality profile: it decides where no rule does.
+    keep
+        What KeepTags exempts from the profile.
+    later
+        DeleteTags rules of a plan that is applied after this one: they replace the profile's action.
     """
 
-    def __init__(self, rules: Sequence[Transformation]) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Transformation],
+        profile: Profile | None = None,
+        *,
+        keep: Sequence[Selector] = (),
+        later: Sequence[Transformation] = (),
+    ) -> None:
         self.rules = tuple(rules)
-        self.levels: dict[tuple[Level, tuple[_Addition, ...]], PlanLevel] = {}
+        self.profile_line = profile.line if profile is not None else 0
+        self.levels: dict[tuple[Level, tuple[_Addition, ...], Place | None], PlanLevel] = {}
         additions = tuple(_Addition(number, rule.tag) for number, rule in enumerate(rules) if isinstance(rule, AddTags))
-        self.top = PlanLevel(self, Selectors([rule.selector() for rule in rules]).top, additions)
+        self._later = range(len(rules), len(rules) + len(later))
+        self._keep = range(self._later.stop, self._later.stop + len(keep))
+        selectors = [*(rule.selector() for rule in rules), *(rule.selector() for rule in later), *keep]
+        place = profile.top if profile is not None else None
+        self.top = PlanLevel(self, Selectors(selectors).top, additions, place)
+
+    def takes_away_later(self, numbers: Sequence[int]) -> bool:
+        """Tell whether a rule that is applied after the pixels takes the element away, or its value."""
+        return any(number in self._later for number in numbers)
+
+    def exempts(self, numbers: Sequence[int]) -> bool:
+        """Tell whether KeepTags exempts an element from the profile."""
+        return any(number in self._keep for number in numbers)

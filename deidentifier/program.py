@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
+from common.tag_patterns import Selector
+from common.yaml_file import Node
 from deidentifier.plan import Plan
+from deidentifier.profiles.classes import refuse_class
+from deidentifier.profiles.marks import marks
+from deidentifier.profiles.place import Profile
 from deidentifier.rules import Entry, Rules
 from deidentifier.transformations import TRANSFORMATIONS, Transformation
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
+from deidentifier.transformations.shift_date_time import ShiftDateTime
+
+VERSION = "2"
+_KEPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -25,12 +34,21 @@ class Program:
         What is done to the elements after the pixels were cleaned.
     transcode
         Transfer syntax of the result; None for the original's.
+    profile
+        The confidentiality profile that is in force.
+    keep
+        What KeepTags exempts from it.
+    refused
+        Why an instance of this kind goes to quarantine.
     """
 
     plan: Plan
     pixels: tuple[RemoveBurnedInAnnotations, ...]
     plan_after: Plan | None
     transcode: str | None
+    profile: Profile | None = None
+    keep: tuple[Selector, ...] = ()
+    refused: str = ""
 
 
 class Programs:
@@ -38,31 +56,78 @@ class Programs:
 
     def __init__(self, rules: Rules) -> None:
         self._entries = rules.entries
-        self._by_labels: dict[frozenset[str], Program] = {}
-        self._by_entries: dict[tuple[int, ...], Program] = {}
+        self._by_labels: dict[tuple[frozenset[str], str], Program] = {}
+        self._by_entries: dict[tuple[tuple[int, ...], str], Program] = {}
 
-    def program(self, labels: frozenset[str]) -> Program:
-        """Return the program for an instance with these labels."""
-        found = self._by_labels.get(labels)
+    def program(self, labels: frozenset[str], sop_class: str = "") -> Program:
+        """Return the program for an instance with these labels, of this SOP class."""
+        found = self._by_labels.get((labels, sop_class))
         if found is None:
-            found = self._by_labels[labels] = self._find(labels)
+            if len(self._by_labels) > _KEPT:
+                self._by_labels.clear()
+                self._by_entries.clear()
+            found = self._by_labels[labels, sop_class] = self._find(labels, sop_class)
         return found
 
-    def _find(self, labels: Set[str]) -> Program:
+    def _find(self, labels: Set[str], sop_class: str) -> Program:
         numbers = tuple(number for number, entry in enumerate(self._entries) if entry.scope.holds(labels))
-        found = self._by_entries.get(numbers)
+        entries = [self._entries[number] for number in numbers]
+        # Without a profile all classes are treated alike.
+        kind = sop_class if any(entry.profile for entry in entries) else ""
+        found = self._by_entries.get((numbers, kind))
         if found is None:
-            found = self._by_entries[numbers] = _compile([self._entries[number] for number in numbers])
+            found = self._by_entries[numbers, kind] = _compile(entries, kind)
         return found
 
 
-def _compile(entries: list[Entry]) -> Program:
+def _compile(entries: list[Entry], sop_class: str) -> Program:
     """Join the rules of entries: by type in the order of the types, within a type in file order."""
     given = [rule for entry in entries for rule in entry.transformations]
+    profile, keep, refused = _profile(entries, given, sop_class)
+    if profile is not None and "CleanPixelData" in profile.options and not _reads_pixels(given):
+        given.append(_read_text(profile.line))
     rules: list[Transformation] = [rule for cls in TRANSFORMATIONS for rule in given if isinstance(rule, cls)]
     pixels = tuple(rule for rule in rules if isinstance(rule, RemoveBurnedInAnnotations))
     transcode = next((entry.transcode for entry in reversed(entries) if entry.transcode), None)
+    said = marks(profile, kept=bool(keep), version=VERSION) if profile is not None else ()
     if not pixels:
-        return Program(Plan(rules), (), None, transcode)
+        return Program(Plan([*rules, *said], profile, keep=keep), (), None, transcode, profile, keep, refused)
     first, last = rules.index(pixels[0]), len(rules) - rules[::-1].index(pixels[-1])
-    return Program(Plan(rules[:first]), pixels, Plan(rules[last:]), transcode)
+    plan = Plan(rules[:first], profile, keep=keep, later=rules[last:])
+    return Program(plan, pixels, Plan([*rules[last:], *said]), transcode, profile, keep, refused)
+
+
+def _read_text(line: int) -> RemoveBurnedInAnnotations:
+    """Return the rule that CleanPixelData stands for where no rule reads the pixels."""
+    return RemoveBurnedInAnnotations(
+        type="OCR", box_coordinates=(), engine=None, keep=(), header_terms=False, place=Node(line, 1)
+    )
+
+
+def _reads_pixels(rules: list[Transformation]) -> bool:
+    return any(isinstance(rule, RemoveBurnedInAnnotations) and rule.type == "OCR" for rule in rules)
+
+
+def _profile(
+    entries: list[Entry], rules: list[Transformation], sop_class: str
+) -> tuple[Profile | None, tuple[Selector, ...], str]:
+    """Unite the profiles of entries; tell why an instance of this class cannot be let through."""
+    asked = [entry.profile for entry in entries if entry.profile is not None]
+    if not asked:
+        return None, (), ""
+    options = frozenset(option for each in asked for option in each.options)
+    profile = Profile(options, sop_class, _shift_of(rules), asked[0].line)
+    keep = tuple(selector for each in asked for selector in each.keep)
+    if options >= {"RetainLongitudinalFullDates", "RetainLongitudinalModifiedDates"}:
+        return profile, keep, "the rules that match it ask both to keep and to move dates"
+    return profile, keep, refuse_class(sop_class)
+
+
+def _shift_of(rules: list[Transformation]) -> ShiftDateTime:
+    """Return how dates move under RetainLongitudinalModifiedDates: as a rule says, else within a year each way."""
+    given = [rule for rule in rules if isinstance(rule, ShiftDateTime) and rule.preserve_intervals]
+    of_patient = [rule for rule in given if rule.reuse_mapping == "SamePatient"]
+    default = ShiftDateTime(
+        tag_patterns=(), except_tag_patterns=(), shift_by=365, reuse_mapping="SamePatient", preserve_intervals=True
+    )
+    return next(iter([*of_patient, *given]), default)

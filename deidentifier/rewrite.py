@@ -69,12 +69,15 @@ class Rewriter:
     def findings(self) -> Iterator[Finding]:
         """Yield what was done, element by element."""
         for path, head, decision, element in self._log:
-            name = path + head.name
+            name = path if path.endswith("]") else path + head.name
             rules = tuple(f"{rule.NAME}:{rule.line}" for rule in map(self._plan.rules.__getitem__, decision.rules))
+            notes = decision.notes
+            if decision.reason:
+                rules = (*rules, decision.reason)
             if element is None:
-                yield Finding(name, head.vr, rules, "removed" if decision.removed else "emptied")
+                yield Finding(name, head.vr, rules, "removed" if decision.removed else "emptied", notes)
             elif element.changed or element.notes:
-                yield Finding(name, element.vr, rules, element.outcome, tuple(dict.fromkeys(element.notes)))
+                yield Finding(name, element.vr, rules, element.outcome, (*notes, *dict.fromkeys(element.notes)))
 
     def _dataset(self, dataset: DataSet, level: PlanLevel, path: str) -> list[Piece] | None:
         """Return the pieces of a data set or an item, None where nothing happens in it."""
@@ -99,6 +102,8 @@ class Rewriter:
         start_of_untouched = dataset.start
         for element, decision in chosen:
             head, start, value, end = element
+            if decision.unless is not None and decision.unless(dataset.scan.data[value:end]):
+                continue
             piece: Piece | None = None
             if decision.removed:
                 log((path, head, decision, None))
@@ -142,6 +147,12 @@ class Rewriter:
         touched = False
         for number, item in enumerate(items):
             level = decision.numbered(number) if decision.numbered else decision.level
+            if decision.choose is not None and (level := decision.choose(item)) is None:
+                self._log.append(
+                    (f"{path}{head.name}[{number}]", head, Decision(removed=True, reason=decision.reason), None)
+                )
+                touched = True
+                continue
             pieces = self._dataset(item, level, f"{name}[{number}].") if level else None
             touched = touched or pieces is not None
             rewritten.append((item, pieces))

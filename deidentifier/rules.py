@@ -10,6 +10,7 @@ from common.errors import Problem
 
 if TYPE_CHECKING:
     from common.query import Node
+    from common.tag_patterns import Selector
     from deidentifier.transformations.base import Transformation
 
 ALL = "ALL"
@@ -38,6 +39,15 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Profiled:
+    """The confidentiality profile as an entry asks for it: its options, what it leaves alone, and the line."""
+
+    options: frozenset[str]
+    keep: tuple[Selector, ...]
+    line: int
+
+
+@dataclass(frozen=True)
 class Entry:
     """One entry of ``Transformations``, with the line it begins on."""
 
@@ -45,6 +55,7 @@ class Entry:
     transformations: tuple[Transformation, ...]
     transcode: str | None
     line: int
+    profile: Profiled | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +63,13 @@ class Rules:
     """The rules in force.
 
     ``sha256`` is that of the file's bytes, in hexadecimal: kept with every task, so that one can tell which
-    rules made an instance. ``warnings`` are about rules that are legal but perhaps not meant.
+    rules made an instance. ``on_leak`` is None where the file leaves it to the default. ``warnings`` are about
+    rules that are legal but perhaps not meant.
     """
 
     labels: tuple[Label, ...]
     scope_to_forward: Scope
     entries: tuple[Entry, ...]
-    on_leak: str
+    on_leak: str | None
     sha256: str
     warnings: tuple[Problem, ...] = ()

@@ -11,27 +11,19 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from common.errors import RulesError
 from common.query import Node as Query
 from common.query import parse as parse_query
+from common.tag_patterns import Selector
 from common.yaml_file import Node, Report, parse_yaml
-from common.yaml_kinds import INVALID, Field, Kind, ListOf, OneOf, Record, Schema, Text, Values, did_you_mean
-from deidentifier.rules import ALL, Entry, Label, Rules, Scope
+from common.yaml_kinds import INVALID, Field, ListOf, OneOf, Record, Schema, Text, Values, did_you_mean
+from deidentifier.profiles.tables import OPTIONS
+from deidentifier.rules import ALL, Entry, Label, Profiled, Rules, Scope
 from deidentifier.rules_warnings import add_warnings
 from deidentifier.transformations import TRANSFORMATIONS, Transformation
+from deidentifier.transformations.base import PATTERNS
 from deidentifier.transformations.transcode import TRANSFER_SYNTAX
-
-NOT_YET = "not available yet"
-
-UNAVAILABLE: dict[str, str] = {
-    "OnLeak": NOT_YET,
-    "Profile": NOT_YET,
-    "Options": NOT_YET,
-    "KeepTags": NOT_YET,
-}
-"""Keys of the frame that are known and refused, with the reason. Take a row away to make a key available."""
 
 _NAMES = ListOf(Text(), single=True)
 
@@ -76,8 +68,41 @@ SCOPE = Record(
 )
 
 
-def _frame(name: str, kind: Kind, help: str, **more: Any) -> Field:
-    return Field(name, kind, help, unavailable=UNAVAILABLE.get(name, ""), **more)
+NO_FACES = (
+    "CleanRecognizableVisualFeatures is not available: no method that disguises faces leaves the measurements of a "
+    "head as they are; the statement of what was done says so for head CT, MR and PT"
+)
+
+
+def parse_option(text: str) -> str:
+    """Parse the name of an option of the profile.
+
+    Raises
+    ------
+    ValueError
+        There is no such option, or it is refused.
+    """
+    if text == "CleanRecognizableVisualFeatures":
+        raise ValueError(NO_FACES)
+    if text not in OPTIONS:
+        raise ValueError(f"{text}: no option of the profile{did_you_mean(text, list(OPTIONS))}")
+    return text
+
+
+KEEP_TAGS = Record(
+    (
+        Field("TagPatterns", PATTERNS, "Elements that the profile leaves alone.", mandatory=True),
+        Field(
+            "ExceptTagPatterns",
+            PATTERNS,
+            "Elements that it acts on all the same.",
+            default=(),
+            spellings=("NotTagPatterns",),
+        ),
+    ),
+    expected="TagPatterns",
+    help="Elements that the profile leaves alone; the contents of a sequence are treated all the same.",
+)
 
 
 @cache
@@ -87,9 +112,14 @@ def entry_kind() -> Record:
     return Record(
         (
             Field("Scope", SCOPE, "Whom these transformations are for.", mandatory=True),
-            _frame("Profile", OneOf(("Basic",)), "The DICOM confidentiality profile of PS3.15 Annex E."),
-            _frame("Options", ListOf(Text()), "Options of the profile.", default=()),
-            _frame("KeepTags", ListOf(Text()), "Elements that the profile leaves alone.", default=()),
+            Field("Profile", OneOf(("Basic",)), "The DICOM confidentiality profile of PS3.15 Annex E."),
+            Field(
+                "Options",
+                ListOf(Text(parse_option, pattern=f"^({'|'.join(OPTIONS)})$", expected="an option")),
+                "Options of the profile; those of several matching entries are united.",
+                default=(),
+            ),
+            Field("KeepTags", ListOf(KEEP_TAGS), "Elements that the profile leaves alone.", default=()),
             *transformations,
             Field("Transcode", TRANSFER_SYNTAX, "Transfer syntax UID that the result is sent on in."),
         ),
@@ -111,11 +141,12 @@ def file_kind() -> Record:
                 "Who is de-identified and sent on; all others are discarded.",
                 mandatory=True,
             ),
-            _frame(
+            Field(
                 "OnLeak",
                 OneOf(("Quarantine", "Redact", "Report")),
-                "What follows when an identifying value of the original is found in the result.",
-                default="Report",
+                "What follows when an identifying value of the original is found in the result; without it, Quarantine "
+                "where a profile is in force, else Report.",
+                unavailable="not available yet",
             ),
             Field("Transformations", ListOf(entry_kind()), "What is done, to whom; may be empty.", mandatory=True),
         ),
@@ -173,16 +204,39 @@ def _build(values: Values, sha256: str, report: Report) -> Rules:
         scope = names.scope(value["Scope"])
         found = tuple(transformations_of(value))
         transcode = value["Transcode"] if value["Transcode"] is not INVALID else None
-        entries.append(Entry(scope, found, transcode, value.node.line))
+        entries.append(Entry(scope, found, transcode, value.node.line, _profile_of(value, report)))
     rules = Rules(
         labels=tuple(names.labels.values()),
         scope_to_forward=names.scope(values["ScopeToForward"]),
         entries=tuple(entries),
-        on_leak=values["OnLeak"] or "Report",
+        on_leak=values["OnLeak"] or None,
         sha256=sha256,
     )
     add_warnings(rules, values, names.used, report)
     return rules
+
+
+def _profile_of(entry: Values, report: Report) -> Profiled | None:
+    """Return the profile that an entry asks for, with its options."""
+    given = entry.node.entries
+    if not entry["Profile"]:
+        for name in ("Options", "KeepTags"):
+            if name in given:
+                report.error(given[name][0], f"{name} needs Profile: Basic beside it")
+        return None
+    options = frozenset(option for option in entry["Options"] or () if option is not INVALID)
+    if options >= {"RetainLongitudinalFullDates", "RetainLongitudinalModifiedDates"}:
+        report.error(
+            given["Options"][0],
+            "RetainLongitudinalFullDates and RetainLongitudinalModifiedDates exclude each other: dates are either kept "
+            "or moved",
+        )
+    keep = tuple(
+        Selector(each["TagPatterns"], each["ExceptTagPatterns"])
+        for each in entry["KeepTags"] or ()
+        if each is not INVALID and INVALID not in (each["TagPatterns"], each["ExceptTagPatterns"])
+    )
+    return Profiled(options, keep, given["Profile"][0].line)
 
 
 def transformations_of(entry: Values) -> Iterator[Transformation]:

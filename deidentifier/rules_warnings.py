@@ -11,7 +11,7 @@ from pydicom._dicom_dict import DicomDictionary
 from common.tag_patterns import TagPattern
 from common.yaml_file import Node, Report
 from common.yaml_kinds import Values
-from deidentifier.rules import Rules
+from deidentifier.rules import Entry, Rules
 from deidentifier.transformations.shift_date_time import SECONDS_PER_DAY, ShiftDateTime
 
 
@@ -20,14 +20,26 @@ def add_warnings(rules: Rules, values: Values, used_labels: set[str], report: Re
     for value in values["Labels"]:
         if value["Name"] not in used_labels and value["Name"] in {label.name for label in rules.labels}:
             report.warn(value.at("Name"), f"nothing uses the label {value['Name']}")
-    report.warn(
-        Node(1, 1),
-        "no confidentiality profile is in force: what these rules do not name is sent on as it came",
-    )
+    profiles = [entry for entry in rules.entries if entry.profile is not None]
+    if not profiles:
+        report.warn(
+            Node(1, 1),
+            "no confidentiality profile is in force: what these rules do not name is sent on as it came",
+        )
+    for entry in profiles:
+        _warn_of_exceptions(entry, report)
     shifts = [each for entry in rules.entries for each in entry.transformations if isinstance(each, ShiftDateTime)]
     _check_offsets(shifts, report)
     for shift in shifts:
         _warn_of_days_that_stay(shift, report)
+
+
+def _warn_of_exceptions(entry: Entry, report: Report) -> None:
+    """Name what KeepTags exempts: it is sent on as it came."""
+    if entry.profile is None or not entry.profile.keep:
+        return
+    names = ", ".join(pattern.text for selector in entry.profile.keep for pattern in selector.patterns)
+    report.warn(Node(entry.profile.line, 1), f"KeepTags exempts elements from the profile: {names}")
 
 
 def _check_offsets(shifts: list[ShiftDateTime], report: Report) -> None:

@@ -44,6 +44,7 @@ class Work:
         """Blacken what rules for pixels ask for; what comes next is scanned anew."""
         found = scan_dataset(join(self._pieces), self._scan.transfer_syntax)
         self._scan, self.cleaned = clean_pixels(found, rules, self._original, finder)
+        self._instance.pixels_examined = self.cleaned is not None
         self._pieces = []
 
     @property

@@ -15,9 +15,12 @@ import argparse
 import csv
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pydicom.sr._concepts_dict import concepts
 
 from common.tags import keyword_of, keywords
 
@@ -104,6 +107,17 @@ def build_types(folder: Path, wanted: set[str]) -> dict[str, Any]:
     }
 
 
+def build_code_words() -> str:
+    """Return the words in the meanings of standard codes, but for those that stand there with a capital alone.
+
+    Names of people in terms (Baker's cyst) are written with a capital, so they stay out.
+    """
+    codings: dict[str, dict[str, dict[str, tuple[str, ...]]]] = concepts  # type: ignore[assignment]
+    meanings = (meaning for codes in codings.values() for found in codes.values() for meaning, *_ in found.values())
+    words = {word for meaning in meanings for word in re.findall(r"[A-Za-z]+", meaning) if len(word) > 2}
+    return textwrap.fill(" ".join(sorted(word for word in words if word.islower())), 120)
+
+
 def _types_of_module(rows: Iterable[dict[str, Any]], wanted: set[str]) -> dict[str, str]:
     types: dict[str, str] = {}
     for row in rows:
@@ -139,6 +153,8 @@ def main() -> None:
     actions = _write("confidentiality.csv", arguments.edition, build_actions(_read(arguments.profile)))
     _write("safe-private.csv", arguments.edition, build_safe_private(_read(arguments.safe_private)))
     _write("concepts.csv", arguments.edition, build_concepts(_read(arguments.concepts)))
+    heading = "# Words in the meanings of codes of DCM, SCT, LN and others (by pydicom); made by build_tables.py\n"
+    (FOLDER / "code-words.txt").write_text(heading + build_code_words() + "\n")
     types = build_types(arguments.modules, {row["Keyword"] for row in actions if row["Keyword"] in keywords()})
     (FOLDER / "attribute-types.json").write_text(json.dumps(types, indent=0, separators=(",", ":")) + "\n")
 

@@ -82,6 +82,8 @@ _UNIT = "|".join(sorted(_UNITS, key=lambda unit: (-len(unit), unit)))
 _QUANTITY = re.compile(rf"\d{{1,4}}(?:[.,]\d{{1,4}})?(?:{_UNIT})?|\d{{1,4}}x\d{{1,4}}(?:x\d{{1,4}})?|\d{{1,3}}d")
 # ``T1``, ``L5``, ``B30f``, ``C3``: too short to name somebody. Four digits could be a year or an identifier.
 _CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]?")
+# ``Omnipaque300``, ``Head2``.
+_NUMBERED = re.compile(r"([^\W\d]{3,})\d{1,3}")
 _SMALL = re.compile(r"\d{1,3}|\d{1,3}[.,]\d{1,3}")
 
 
@@ -104,7 +106,10 @@ def fold(text: str) -> str:
 @cache
 def default_vocabulary() -> frozenset[str]:
     """Read the vocabulary that comes with the package."""
-    return read_vocabulary((Path(__file__).parent / "vocabulary.txt").read_text(encoding="utf-8"))
+    folder = Path(__file__).parent
+    return frozenset().union(
+        *(read_vocabulary((folder / name).read_text(encoding="utf-8")) for name in ("vocabulary.txt", "code-words.txt"))
+    )
 
 
 def read_vocabulary(text: str) -> frozenset[str]:
@@ -203,6 +208,9 @@ def _reason_to_keep(
 ) -> str | None:
     if word in vocabulary:
         return "in the vocabulary"
+    numbered = _NUMBERED.fullmatch(word)
+    if numbered and numbered[1] in vocabulary:
+        return "in the vocabulary, with a number"
     following = words[position + 1][2] if position + 1 < len(words) else ""
     if _SMALL.fullmatch(word):
         return "a small number"

@@ -100,6 +100,15 @@ class AttributeTypes:
         """Tell whether a SOP class is one of the standard's storage classes."""
         return sop_class in self._sop_classes
 
+    def types_of(self, sop_class: str) -> Mapping[str, str]:
+        """Return the types of an IOD by path of keywords; empty where the class is not known."""
+        iod = self._sop_classes.get(sop_class)
+        return {} if iod is None else self._types(iod)
+
+    def iod(self, sop_class: str) -> str | None:
+        """Return the IOD of a SOP class; None where it is no storage class of the standard."""
+        return self._sop_classes.get(sop_class)
+
     def type_of(self, sop_class: str, path: TagPath) -> str:
         """Return ``1``, ``2`` or ``3``: conditional types count as present; ``3`` where the IOD lacks the attribute."""
         iod = self._sop_classes.get(sop_class)

@@ -8,7 +8,7 @@ import pytest
 from common.errors import RulesError
 from common.query import EVERYTHING, parse
 from deidentifier.rules import ALL, Scope
-from deidentifier.rules_file import UNAVAILABLE, load_rules
+from deidentifier.rules_file import load_rules
 from deidentifier.transformations import TRANSFORMATIONS
 
 VERSION_1 = Path(__file__).with_name("data") / "version-1.yaml"
@@ -35,7 +35,7 @@ def rule(text):
 
 def test_the_smallest_file():
     rules = load_rules("Labels: []\nScopeToForward: {Labels: ALL}\nTransformations: []\n", "r")
-    assert (rules.labels, rules.entries, rules.on_leak) == ((), (), "Report")
+    assert (rules.labels, rules.entries, rules.on_leak) == ((), (), None)
     assert rules.scope_to_forward == Scope(frozenset({ALL}), frozenset())
     assert [str(warning) for warning in rules.warnings] == [NO_PROFILE]
 
@@ -304,20 +304,40 @@ def test_all_problems_are_reported_at_once_and_in_file_order():
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "found"),
     [
-        ("Profile: Basic", "5:3: Profile"),
-        ("Options: [RetainUIDs]", "5:3: Options"),
-        ("KeepTags: [{TagPatterns: PatientSex}]", "5:3: KeepTags"),
+        ("Options: [RetainUIDs]", "5:3: Options needs Profile: Basic beside it"),
+        ("KeepTags: [{TagPatterns: PatientSex}]", "5:3: KeepTags needs Profile: Basic beside it"),
+        ("Profile: Full", "5:12: expected one of Basic"),
+        ("Profile: Basic\nOptions: [RetainUID]",
+         "6:13: RetainUID: no option of the profile (did you mean RetainUIDs?)"),
+        ("Profile: Basic\nKeepTags: [{ExceptTagPatterns: PatientSex}]", "6:14: TagPatterns is missing"),
+        ("Profile: Basic\nKeepTags: [{TagPatterns: PatientSx}]",
+         "6:28: PatientSx: no such keyword, did you mean PatientSex?"),
     ],
-)
-def test_keys_that_are_known_but_not_available_are_refused(text, place):
-    assert problems(rule(text)) == [f"r:{place}: not available yet"]
+)  # fmt: skip
+def test_slips_in_the_keys_of_the_profile(text, found):
+    assert problems(rule(text)) == [f"r:{found}"]
 
 
-def test_on_leak_is_refused_until_the_leak_check_is_there():
-    assert problems("OnLeak: Quarantine\n" + FRAME) == ["r:1:1: OnLeak: not available yet"]
-    assert set(UNAVAILABLE) == {"OnLeak", "Profile", "Options", "KeepTags"}
+def test_disguising_faces_is_refused_with_the_reason():
+    (problem,) = problems(rule("Profile: Basic\nOptions: [CleanRecognizableVisualFeatures]"))
+    assert "r:6:13: CleanRecognizableVisualFeatures is not available: no method" in problem
+
+
+def test_dates_cannot_be_kept_and_moved():
+    (problem,) = problems(
+        rule("Profile: Basic\nOptions: [RetainLongitudinalFullDates, RetainLongitudinalModifiedDates]")
+    )
+    assert "exclude each other" in problem
+
+
+def test_keep_tags_is_warned_of():
+    rules = load_rules(rule("Profile: Basic\nKeepTags: [{TagPatterns: PatientSex}]"), "r")
+    assert [str(warning) for warning in rules.warnings if "KeepTags" in str(warning)] == [
+        "r:5:1: warning: KeepTags exempts elements from the profile: PatientSex"
+    ]
+    assert not any("no confidentiality profile" in str(warning) for warning in rules.warnings)
 
 
 def shift(patterns, shift_by, more=""):

@@ -23,7 +23,7 @@ TERMS = header_terms(["SMITH^ANNA", "12345678", "19700101", "Müller-Lüdenschei
         ("An na Smith abdomen", "abdomen"),
         ("ANNASMITH knee", "knee"),
         ("muller ludenscheidt brain", "brain"),
-        ("Patient 0815 left", "left"),
+        ("Patient 0815 left", "Patient left"),
         ("Mary hip", "hip"),
         ("CT 12345678", "CT"),
         ("Jane Roe", ""),

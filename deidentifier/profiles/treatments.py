@@ -1,0 +1,235 @@
+"""What the profile does to a kind of element, and the actions that do it to one element's value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydicom.charset import python_encoding
+
+from common.dicom_text import strip_padding
+from deidentifier.dates import shift_da, shift_dt_days, shift_tm
+from deidentifier.profiles.dummies import dummy_value
+from deidentifier.transformations.randomize_uid import randomize_uids
+from deidentifier.transformations.shift_date_time import ShiftDateTime
+from deidentifier.vrs import pad
+
+if TYPE_CHECKING:
+    from common.dicom_scan import Item
+    from deidentifier.element import ElementInWork
+    from deidentifier.profiles.place import Place
+
+Guard = Callable[[bytes], bool]
+Act = Callable[["ElementInWork"], None]
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What the profile does to a kind of element.
+
+    Attributes
+    ----------
+    reason
+        In a few words, for reports.
+    removed, emptied
+        It goes, or its value does.
+    act
+        Works on its value.
+    unless
+        The element stays untouched where this holds for the bytes of its value.
+    place
+        Of a sequence that stays: what is done in its items.
+    choose
+        Of a sequence whose items differ: the place of an item, None where the item goes.
+    """
+
+    reason: str
+    removed: bool = False
+    emptied: bool = False
+    act: Act | None = None
+    unless: Guard | None = None
+    place: Place | None = field(default=None, repr=False)
+    choose: Callable[[Item], Place | None] | None = field(default=None, repr=False)
+
+
+REMOVED = Treatment("removed", removed=True)
+EMPTIED = Treatment("emptied", emptied=True)
+
+
+def replace_by_dummy(element: ElementInWork) -> None:
+    """Give an element a dummy value; a UID its replacement."""
+    if element.vr == "UI":
+        randomize_uids(element)
+    elif element.vr == "SQ":
+        element.empty()
+    else:
+        element.raw = dummy_value(element.vr, len(element.raw), element.order)
+        element.changed = True
+
+
+def empty(element: ElementInWork) -> None:
+    """Take the value away."""
+    element.empty()
+
+
+def clean_words(element: ElementInWork) -> None:
+    """Keep the harmless words of a description."""
+    clean = element.identity.clean
+    element.replace_values(lambda value, _: clean(value))
+
+
+def strip_identifiers(element: ElementInWork) -> None:
+    """Take from a technical text what stands in the header and what looks like an identifier."""
+    strip = element.identity.strip
+    element.replace_values(lambda value, _: strip(value))
+
+
+def clean_code_value(element: ElementInWork) -> None:
+    """Keep a code that has the shape of its coding scheme; of a scheme of one's own, a short one."""
+    scheme = element.sibling(0x00080102)
+
+    def clean(value: str, _: ElementInWork) -> str:
+        shape = _CODES.get(scheme, _LOCAL_CODE)
+        return value if shape.fullmatch(value) and not element.identity.names(value) else ""
+
+    element.replace_values(clean)
+    if element.is_empty:
+        replace_by_dummy(element)
+
+
+_NUMERIC = re.compile(r"\d{6,18}")
+_CODES = {
+    "SCT": _NUMERIC,
+    "DCM": re.compile(r"\d{5,6}|[A-Z_]{1,16}"),
+    "SRT": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
+    "SNM3": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
+    "99SDM": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
+    "LN": re.compile(r"\d{1,6}-\d"),
+    "UCUM": re.compile(r"[^\s\\^]{1,16}"),
+    "NCIt": re.compile(r"C\d{4,6}"),
+    "UMLS": re.compile(r"C\d{7}"),
+    "FMA": re.compile(r"\d{1,6}"),
+    "RADLEX": re.compile(r"RID\d{1,6}"),
+    "MDC": re.compile(r"\d{1,6}"),
+    "I10": re.compile(r"[A-Z]\d{2}(\.\w{1,4})?"),
+    "I9C": re.compile(r"[VE]?\d{1,3}(\.\d{1,2})?"),
+    "C4": re.compile(r"\d{5}|\d{4}[A-Z]"),
+    "RXNORM": re.compile(r"\d{1,7}"),
+    "ITIS_TSN": re.compile(r"\d{5,6}"),
+    "IBSI": re.compile(r"[0-9A-Z]{4}"),
+    "NEU": re.compile(r"\d{1,4}"),
+    "ACR": re.compile(r"\d{1,5}(\.\d{1,5})?"),
+}
+_LOCAL_CODE = re.compile(r"[A-Za-z_+-]{1,16}|[A-Za-z_+-]{0,6}\d{1,4}[A-Za-z_+-]{0,6}")
+
+
+def clean_character_set(element: ElementInWork) -> None:
+    """Keep the terms that name character sets (PS3.3 C.12.1.1.2): anything else in their place is no term."""
+    terms = [term.strip() for term in element.raw.decode("latin-1").strip(" \0").split("\\")]
+    kept = "\\".join(term if term in python_encoding else "" for term in terms)
+    element.raw = pad(kept.encode("latin-1"), "CS")
+    element.changed = True
+
+
+def known_character_set(raw: bytes) -> bool:
+    """Tell whether every term names a character set."""
+    return all(term.strip() in python_encoding for term in raw.decode("latin-1").strip(" \0").split("\\"))
+
+
+def moved_by(shift: ShiftDateTime) -> Act:
+    """Return the action that moves dates as a rule with PreserveIntervals does; times stay where they are legal."""
+
+    def move(element: ElementInWork) -> None:
+        if element.vr == "TM":
+            element.replace_values(lambda value, _: value if shift_tm(value, 0) is not None else "")
+        else:
+            shift.apply(element)
+
+    return move
+
+
+def clean_zone(element: ElementInWork) -> None:
+    """Take away what is no offset from UTC."""
+    element.replace_values(lambda value, _: value if _ZONE.fullmatch(value) else "")
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An action as a step of a decision."""
+
+    act: Act
+
+    def apply(self, element: ElementInWork) -> None:
+        """Do it."""
+        self.act(element)
+
+
+@dataclass(frozen=True)
+class Otherwise:
+    """What the profile does to an element that the rules before it left as it was."""
+
+    treatment: Treatment
+
+    def apply(self, element: ElementInWork) -> None:
+        """Do it where nothing has changed the element."""
+        if element.changed or not element.present:
+            return
+        treatment = self.treatment
+        if treatment.unless is not None and treatment.unless(element.raw):
+            return
+        element.note(f"left by the rules, so the profile decides: {treatment.reason}")
+        if treatment.removed:
+            element.remove()
+        elif treatment.emptied:
+            element.empty()
+        elif treatment.act is not None:
+            treatment.act(element)
+
+
+def then(act: Act, otherwise: Act) -> Act:
+    """Return an action that goes on with another where no value is left: an attribute of type 1 needs one."""
+
+    def both(element: ElementInWork) -> None:
+        act(element)
+        if element.is_empty:
+            otherwise(element)
+
+    return both
+
+
+# ----------------------------------------------------------------------------------------- values that stay as they are
+_ZONE = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
+_DS = re.compile(rb"[0-9+.eE \\-]*", re.ASCII)
+_IS = re.compile(rb"[0-9+ \\-]*", re.ASCII)
+_AS = re.compile(rb"\d{3}[DWMY] *|", re.ASCII)
+# Defined terms are words with few digits: long numbers may be an identifier.
+_CS = re.compile(rb"(?!.*(?:\d{5}|[A-Za-z]{3}\d{4}))[A-Za-z0-9 _\\\\+-]*", re.ASCII)
+_UI = re.compile(rb"[0-9.\\]*", re.ASCII)
+
+
+def is_legal(vr: str) -> Guard | None:
+    """Return the test of values that the profile has nothing to say about: they are what the VR is for."""
+    found = {"DS": _DS, "IS": _IS, "AS": _AS, "CS": _CS, "UI": _UI}.get(vr)
+    if found is None:
+        return None
+    match = found.fullmatch
+    return lambda raw: match(strip_padding(raw)) is not None
+
+
+def is_legal_time(raw: bytes) -> bool:
+    """Tell whether a value is a legal time: it stays where dates are moved by whole days."""
+    text = raw.decode("latin-1").strip(" \0")
+    return all(not value or shift_tm(value, 0) is not None for value in text.split("\\"))
+
+
+def is_legal_date(vr: str) -> Guard:
+    """Return the test of a date that is retained: a legal one, nothing else that stands in its place."""
+    shift = {"DA": shift_da, "DT": shift_dt_days, "TM": shift_tm}[vr]
+
+    def test(raw: bytes) -> bool:
+        text = raw.decode("latin-1").strip(" \0")
+        return all(not value.strip() or shift(value.strip(), 0) is not None for value in text.split("\\"))
+
+    return test
