@@ -77,7 +77,8 @@ def migrate(database: Database, schema: str, folders: Sequence[Path], roles: Seq
     with database.transaction() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('research-pacs migrate'))")
         for role in roles:
-            _ensure_role(cursor, role)
+            ensure_role(cursor, role)
+            _let_connect(cursor, role.name)
         cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         _revoke_public(cursor)
         applied = _applied(cursor, schema)
@@ -98,16 +99,21 @@ def migrate(database: Database, schema: str, folders: Sequence[Path], roles: Seq
     return names
 
 
-def _ensure_role(cursor: Cursor, role: Role) -> None:
+def ensure_role(cursor: Cursor, role: Role) -> None:
+    """Make a role if it is not there, and give it its password if there is one."""
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role.name,))
     name = sql.Identifier(role.name)
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
     if role.password is not None:
         cursor.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD %s").format(name), (role.password,))
+
+
+def _let_connect(cursor: Cursor, role: str) -> None:
     cursor.execute("SELECT current_database()")
     (database,) = cursor.fetchone() or ("",)
-    cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), name))
+    statement = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+    cursor.execute(statement.format(sql.Identifier(database), sql.Identifier(role)))
 
 
 def _revoke_public(cursor: Cursor) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.database import Database
 from common.migrate import COMMON_FOLDER, Role, migrate
+from common.orthanc_database import ensure_orthanc_database
 from common.settings import CommonSettings, load, option, settings
 
 SCHEMA = "ingest"
@@ -32,6 +33,13 @@ class MigrationSettings(CommonSettings):
         default="",
         secret=True,
     )
+    orthanc_password: str = option(
+        "RPACS_MIGRATE_SOURCE_ORTHANC_PASSWORD",
+        "migrate makes the role and the database source_orthanc of the source Orthanc's index, with this password; "
+        "without it, neither is touched.",
+        default="",
+        secret=True,
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     database = Database.from_settings(configured, application="deidentifier migrate")
     for name in migrate_ingest(database, configured.deidentifier_password, configured.reidentify_password):
         print(f"applied {name}")
+    if configured.orthanc_password:
+        role = Role("source_orthanc", configured.orthanc_password)
+        if ensure_orthanc_database(database, role.name, role):
+            print(f"made the database {role.name}")
     return 0
 
 

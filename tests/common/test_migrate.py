@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from common.errors import ConfigurationError, StatementError
+from common.database import Database
+from common.errors import ConfigurationError, DatabaseUnavailableError, StatementError
 from common.migrate import Role, migrate, read_migrations
+from common.orthanc_database import ensure_orthanc_database
+from deidentifier.__main__ import main
 from deidentifier.commands.migrate import migrate_ingest
 from website.commands.migrate import migrate_research
 
@@ -118,3 +121,29 @@ def test_the_portal_sees_the_value_free_status(both_sides):
         cursor.execute("SELECT * FROM ingest.status")
         assert cursor.fetchall() == []
     login.close()
+
+
+def test_an_orthanc_owns_its_database_and_sees_no_other(database):
+    migrate(database.owner, "ingest", [])
+    role = Role(f"orthanc_of_{database.name}", "first-password")
+    assert ensure_orthanc_database(database.owner, role.name, role) is True
+    rotated = Role(role.name, "second-password")
+    assert ensure_orthanc_database(database.owner, role.name, rotated) is False
+    own = Database(database.server.dsn(role.name, role.name, "second-password"))
+    with own.transaction() as cursor:
+        cursor.execute("CREATE TABLE resources (id int)")
+    own.close()
+    with pytest.raises((DatabaseUnavailableError, StatementError)):
+        Database(database.server.dsn(database.name, role.name, "second-password")).call("SELECT 1")
+    database.server.execute(f"DROP DATABASE {role.name}")
+
+
+def test_migrating_makes_the_database_of_an_orthanc_where_its_password_is_given(database, monkeypatch):
+    environ = database.environ(database.server.superuser) | {"RPACS_MIGRATE_SOURCE_ORTHANC_PASSWORD": "a-password"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert main(["migrate"]) == 0
+    with database.owner.transaction() as cursor:
+        cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'source_orthanc'")
+        assert cursor.fetchone() == ("source_orthanc",)
+    database.server.execute("DROP DATABASE source_orthanc")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.database import Database
 from common.migrate import COMMON_FOLDER, Role, migrate
+from common.orthanc_database import ensure_orthanc_database
 from common.settings import CommonSettings, load, option, settings
 
 SCHEMA = "research"
@@ -26,6 +27,13 @@ class MigrationSettings(CommonSettings):
         default="",
         secret=True,
     )
+    orthanc_password: str = option(
+        "RPACS_MIGRATE_RESEARCH_ORTHANC_PASSWORD",
+        "migrate makes the role and the database research_orthanc of the research Orthanc's index, with this password; "
+        "without it, neither is touched.",
+        default="",
+        secret=True,
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     database = Database.from_settings(configured, application="website migrate")
     for name in migrate_research(database, configured.website_password):
         print(f"applied {name}")
+    if configured.orthanc_password:
+        role = Role("research_orthanc", configured.orthanc_password)
+        if ensure_orthanc_database(database, role.name, role):
+            print(f"made the database {role.name}")
     return 0
 
 
