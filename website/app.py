@@ -13,6 +13,7 @@ from common.database import Database
 from common.storage import Storage
 from common.web import install_security_headers
 from website.audit_requests import install_audit
+from website.dicomweb.roots import strip_roots
 from website.error_pages import install_error_pages
 from website.guard import install_guard
 from website.services import build_services
@@ -59,6 +60,7 @@ def create_app(settings: WebsiteSettings, *, database: Database | None = None, s
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.wsgi_app = strip_roots(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
 
 

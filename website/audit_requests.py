@@ -10,7 +10,9 @@ from typing import Any
 from flask import Flask, Response, g, request, session
 
 from common.auth.identity import Identity
+from common.auth.tokens import cut_secrets
 from website.context import services
+from website.dicomweb.minutes import Key
 
 _MAX_OBJECTS = 1000
 
@@ -22,6 +24,7 @@ class AccessRecord:
         self.id = uuid.uuid4().hex
         self._started = time.monotonic()
         self._begun = False
+        self._minute: Key | None = None
         self._notes: dict[str, Any] = {}
         self.bytes = 0
 
@@ -70,6 +73,19 @@ class AccessRecord:
         services().audit.append({**self._who(), "phase": "begin"})
         self._begun = True
 
+    def begin_minute(self, study: str) -> None:
+        """Commit the first row of this user, study and minute, unless it is there; without it, no data.
+
+        Raises
+        ------
+        DatabaseUnavailableError, StatementError
+            It cannot be committed: the request fails.
+        """
+        who = {key: value for key, value in self._who().items() if key not in ("path", "arguments", "method")}
+        credential = str(who["token"] or who.get("link") or "")
+        self._minutes = services().minutes
+        self._minute = self._minutes.begin(str(who["user"]), credential, study, who)
+
     def refused(self, reason: str) -> None:
         """Append that a claim to be somebody, or to be allowed something, was refused."""
         self._notes["refused"] = reason
@@ -91,6 +107,9 @@ class AccessRecord:
         done = {"objects": objects, "status": status, "milliseconds": duration, "bytes": self.bytes}
         entry = {**self._frozen, **self._notes, **done}
         self._access_log.write(entry)
+        if self._minute is not None:
+            counts = {"requests": 1, "bytes": self.bytes, **self._notes.get("counts", {})}
+            self._minutes.end(self._minute, counts if status < 400 else {"requests": 1, f"status {status}": 1})
         if self._begun or "refused" in self._notes:
             self._audit.append_later({**entry, "phase": "end"})
 
@@ -112,14 +131,15 @@ class AccessRecord:
             "groups": access.groups if access else [],
             "profiles": [profile.name for profile in access.profiles] if access else [],
             "token": token.id if token else None,
-            "purpose": token.purpose if token else session.get("purpose"),
+            "purpose": token.purpose if token else g.link.purpose if "link" in g else session.get("purpose"),
             "address": request.remote_addr,
             "action": request.endpoint or "none",
             "method": request.method,
-            "path": request.path,
+            "path": cut_secrets(request.path),
             # Before a login they hold the provider's one-time code.
-            "arguments": request.query_string.decode("latin-1") if access else "",
-            "objects": [str(value) for value in (request.view_args or {}).values()],
+            "arguments": cut_secrets(request.query_string.decode("latin-1")) if access else "",
+            "objects": [cut_secrets(str(value)) for value in (request.view_args or {}).values()],
+            **({"link": g.link.id} if "link" in g else {}),
         }
 
 

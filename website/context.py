@@ -19,8 +19,12 @@ from common.orthanc import Orthanc
 from website.access_log import AccessLog
 from website.authentication import Authenticator
 from website.catalogue import Catalogue
+from website.dicomweb.minutes import MinuteAudit
+from website.dicomweb.service import DicomWeb
 from website.file_cache import FileCache
 from website.index import Index
+from website.link_access import LinkAccess
+from website.ohif.contents import Viewer
 from website.oidc import OidcClient
 from website.orthanc_proxy import OrthancProxy
 from website.permissions import Access, PermissionsFile
@@ -47,6 +51,10 @@ class Services:
     index: Index
     catalogue: Catalogue
     files: FileCache
+    dicomweb: DicomWeb
+    minutes: MinuteAudit
+    links: LinkAccess
+    viewer: Viewer
     costly: RateLimit
     login_pair: RateLimit
     login_user: RateLimit

@@ -22,6 +22,7 @@ from common.errors import (
 from common.log import describe_exception
 from website.audit_requests import AccessRecord
 from website.context import services
+from website.dicomweb.media_types import NotAcceptableError
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _SENTENCES = {
     403: "You may not do this.",
     404: "There is no such page, or you may not see it.",
     405: "This is not done that way.",
+    406: "Nothing that can be given is what the request accepts.",
     411: "Send the length of the body.",
     413: "The request is too large.",
     429: "Too many requests: try again later.",
@@ -103,6 +105,8 @@ def _ours(exc: ResearchPacsError) -> Response:
         return error_answer(403, str(exc))
     if isinstance(exc, QueryError):
         return error_answer(400, str(exc))
+    if isinstance(exc, NotAcceptableError):
+        return error_answer(406)
     if isinstance(exc, TransientError):
         logger.warning("a peer is away: %s", exc)
         return error_answer(503)

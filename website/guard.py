@@ -19,6 +19,8 @@ from common.errors import NotFoundError, RefusedError, UnauthenticatedError
 from common.web import is_same_origin
 from website.audit_requests import AccessRecord
 from website.context import services
+from website.dicomweb.roots import LINK_KEY, SHARE_KEY
+from website.error_pages import for_program
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -44,6 +46,8 @@ class Requirement:
         The largest body is that of stored instances, not of a form.
     interactive
         Only by a browser's session, whatever the level: an API token must not make another.
+    study
+        Of DICOMweb, for one study: two rows in the audit trail for each minute, not for each request.
     """
 
     level: str
@@ -51,6 +55,7 @@ class Requirement:
     same_origin: bool = False
     large_body: bool = False
     interactive: bool = False
+    study: bool = False
 
     @property
     def takes_tokens(self) -> bool:
@@ -69,13 +74,14 @@ def requires(
     same_origin: bool = False,
     large_body: bool = False,
     interactive: bool = False,
+    study: bool = False,
 ) -> Callable[[View], View]:
     """Declare what a view needs: see :class:`Requirement`."""
     if level not in LEVELS:
         raise ValueError(f"{level!r} is none of {', '.join(LEVELS)}")
 
     def mark(view: View) -> View:
-        vars(view)["requirement"] = Requirement(level, costly, same_origin, large_body, interactive)
+        vars(view)["requirement"] = Requirement(level, costly, same_origin, large_body, interactive, study)
         return view
 
     return mark
@@ -101,6 +107,7 @@ def requirements(app: Flask) -> dict[str, Requirement]:
 def install_guard(app: Flask, csrf: CSRFProtect) -> None:
     """Put the gate in front of every request of an application whose blueprints are registered."""
     table = requirements(app)
+    app.after_request(_hide_address)
 
     @app.before_request
     def guard() -> flask.typing.ResponseReturnValue | None:
@@ -121,10 +128,21 @@ def install_guard(app: Flask, csrf: CSRFProtect) -> None:
         if requirement.costly:
             services().costly.hit(g.access.user)
         if requirement.level in ("see", "download", "export") and _purpose_is_missing():
+            if for_program():
+                raise RefusedError("name a purpose of use first: open the portal in a browser")
             return redirect("/purpose?" + urlencode({"next": request.full_path.rstrip("?")}))
-        if requirement.level != "public":
+        if requirement.study:
+            AccessRecord.current().begin_minute(str((request.view_args or {})["study_uid"]))
+        elif requirement.level != "public":
             AccessRecord.current().begin()
         return None
+
+
+def _hide_address(response: flask.Response) -> flask.Response:
+    """Keep the address of a link, which holds its token, from other sites."""
+    if LINK_KEY in request.environ:
+        response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 def _other_host(requirement: Requirement) -> flask.typing.ResponseReturnValue | None:
@@ -152,7 +170,9 @@ def _identify(requirement: Requirement) -> Identity | None:
     """Find out who is asking and what they may; nothing of it outlives the request."""
     service = services()
     header = request.headers.get("Authorization", "")
-    if header.lower().startswith("bearer "):
+    if LINK_KEY in request.environ:
+        g.link, identity, g.access = service.links.open(request.environ[LINK_KEY])
+    elif header.lower().startswith("bearer "):
         if not requirement.takes_tokens:
             raise UnauthenticatedError("this page takes no API token")
         token = service.tokens.verify(header[7:].strip())
@@ -168,6 +188,8 @@ def _identify(requirement: Requirement) -> Identity | None:
         identity = found
         g.access = service.permissions.value.access(identity.user, identity.groups)
     g.identity = identity
+    if SHARE_KEY in request.environ:
+        g.link, g.access = service.links.open_share(request.environ[SHARE_KEY], g.access)
     return identity
 
 
@@ -190,14 +212,14 @@ def _protect(csrf: CSRFProtect, requirement: Requirement) -> None:
 
 def purpose_of_use() -> str | None:
     """Return the project or approval number that the user gave for this session or token."""
-    if "token" in g:
-        return cast("str | None", g.token.purpose)
+    if "token" in g or LINK_KEY in request.environ:
+        return cast("str | None", g.token.purpose if "token" in g else g.link.purpose)
     return cast("str | None", session.get("purpose"))
 
 
 def _purpose_is_missing() -> bool:
     if not services().settings.purpose_of_use or purpose_of_use():
         return False
-    if "token" in g:
+    if "token" in g or LINK_KEY in request.environ:
         raise RefusedError("this API token names no purpose of use: make another")
     return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.errors import PermissionsError, Problem
-from common.query import EVERYTHING, NOTHING, Node, any_of, parse
+from common.query import EVERYTHING, NOTHING, Node, all_of, any_of, parse
 from common.storage import Storage, WatchedFile
 from common.yaml_file import Report, parse_yaml
 from common.yaml_kinds import INVALID, Field, ListOf, Record, Switch, TableOf, Text, Values
@@ -92,6 +92,11 @@ class Access:
             destinations=self.destinations if "export" in kept else frozenset(),
             orthanc_profiles=self.orthanc_profiles if "orthanc" in kept else (),
         )
+
+    def within(self, node: Node) -> Access:
+        """Return what is left of this access where only some instances are concerned, and only reading."""
+        read = self.restricted_to(("see", "download"))
+        return replace(read, see=all_of([node, read.see]), download=all_of([node, read.download]))
 
 
 @dataclass(frozen=True)

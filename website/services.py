@@ -21,8 +21,14 @@ from website.access_log import AccessLog
 from website.authentication import AlbAuthenticator, Authenticator, SessionAuthenticator, origins
 from website.catalogue import Catalogue
 from website.context import SCHEMA, Services
+from website.dicomweb.minutes import MinuteAudit
+from website.dicomweb.service import DicomWeb
 from website.file_cache import FileCache
 from website.index import Index
+from website.link_access import LinkAccess
+from website.links import Links
+from website.ohif import DEFAULT_FOLDER
+from website.ohif.contents import Viewer
 from website.oidc import OidcClient
 from website.orthanc_proxy import OrthancProxy
 from website.permissions import PermissionsFile
@@ -47,7 +53,10 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
     )
     oidc = OidcClient(settings) if settings.authentication == "oidc" else None
     index = Index(database)
-    orthanc = (settings.orthanc_url, settings.orthanc_username, settings.orthanc_password)
+    credentials = (settings.orthanc_url, settings.orthanc_username, settings.orthanc_password)
+    orthanc, catalogue = Orthanc(*credentials), Catalogue(index, database, settings)
+    permissions = PermissionsFile(settings.permissions_file, storage)
+    audit = AuditTrail(database, SCHEMA, settings.audit_key)
     return Services(
         settings=settings,
         database=database,
@@ -56,15 +65,19 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
         tokens=ApiTokens(database, SCHEMA),
         accounts=accounts,
         oidc=oidc,
-        permissions=PermissionsFile(settings.permissions_file, storage),
-        audit=AuditTrail(database, SCHEMA, settings.audit_key),
+        permissions=permissions,
+        audit=audit,
         access_log=AccessLog(settings),
         authenticator=_authenticator(settings, users, sessions, accounts),
-        orthanc=Orthanc(*orthanc),
-        orthanc_proxy=OrthancProxy(*orthanc),
+        orthanc=orthanc,
+        orthanc_proxy=OrthancProxy(*credentials),
         index=index,
-        catalogue=Catalogue(index, database, settings),
+        catalogue=catalogue,
         files=FileCache(),
+        dicomweb=DicomWeb.make(database, index, catalogue, orthanc),
+        minutes=MinuteAudit(database, audit),
+        links=LinkAccess(Links(database), users, permissions, catalogue),
+        viewer=Viewer(Path(settings.viewer_folder) if settings.viewer_folder else DEFAULT_FOLDER),
         costly=_limit(database, "costly", settings.costly_requests_per_minute, timedelta(minutes=1)),
         # Counted before the password is looked at, so that parallel guesses gain nothing. The first is per user and
         # address, so that a stranger cannot lock a user out; the others stop guessing from many addresses, or of

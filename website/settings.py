@@ -177,6 +177,17 @@ class WebsiteSettings(OrthancSettings):
         parse=words,
         default=(".ico", ".js", ".css"),
     )
+    viewer_folder: str = option(
+        "RPACS_VIEWER_FOLDER",
+        "Where OHIF is, as python -m website.ohif.build made it; by default where that puts it.",
+        default="",
+    )
+    link_max_hours: int = option(
+        "RPACS_LINK_MAX_HOURS",
+        "Longest life of a link to a study, in hours; a new one has 24 or fewer.",
+        parse=integer(1, 8760),
+        default=168,
+    )
     # Limits
     max_request_mb: int = option(
         "RPACS_MAX_REQUEST_MB",

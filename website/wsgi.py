@@ -22,6 +22,7 @@ app = create_app(_settings)
 
 def _stop() -> None:
     with app.app_context():
+        services().minutes.close()
         services().audit.close()
 
 

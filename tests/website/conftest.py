@@ -107,6 +107,7 @@ class Portal:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the entries of the audit trail, after what waits was written."""
+        self.services.minutes.complete(everything=True)
         self.services.audit.append({"action": "flush"})
         with self.database.owner.transaction() as cursor:
             cursor.execute("SELECT entry FROM research.audit WHERE action <> 'flush' ORDER BY seq")
@@ -138,6 +139,7 @@ def portal_environ(research_database, tmp_path) -> Callable[..., dict[str, str]]
             "RPACS_SECRET_KEY": "s" * 32,
             "RPACS_AUDIT_KEY": "a" * 32,
             "RPACS_LOG_FILE": str(tmp_path / "access.log"),
+            "RPACS_VIEWER_FOLDER": str(tmp_path / "no-viewer"),
             **variables,
         }
 
@@ -160,6 +162,7 @@ def make_portal(portal_environ, research_database) -> Iterator[Callable[..., Por
 
     yield make
     for portal in made:
+        portal.services.minutes.close()
         portal.services.audit.close()
         portal.services.access_log.close()
         portal.services.database.close()

@@ -9,6 +9,9 @@ def blueprints() -> tuple[Blueprint, ...]:
     """Return every blueprint of the portal: the one place where pages are registered."""
     from website.views import (
         audit,
+        dicomweb,
+        dicomweb_images,
+        dicomweb_store,
         downloads,
         formats,
         frames,
@@ -25,8 +28,10 @@ def blueprints() -> tuple[Blueprint, ...]:
         status,
         tokens,
         users,
+        viewer,
     )
 
     shown = (home, search, searches, resources, frames, downloads, permissions, help, status, formats)
-    modules = (audit, health, login, orthanc, sessions, tokens, users, *shown)
+    programs = (dicomweb, dicomweb_images, dicomweb_store)
+    modules = (*programs, viewer, audit, health, login, orthanc, sessions, tokens, users, *shown)
     return tuple(module.blueprint for module in modules)

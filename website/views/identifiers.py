@@ -12,6 +12,13 @@ class OrthancIdConverter(BaseConverter):
     regex = "[0-9a-f]{8}(?:-[0-9a-f]{8}){4}"
 
 
+class UidConverter(BaseConverter):
+    """``<uid:study_uid>``: a UID (PS3.5 9.1), without its finer rules, which old devices break."""
+
+    regex = "[0-9.]{1,64}"
+
+
 def install_converters(app: Flask) -> None:
     """Make the converter known; before blueprints are registered."""
     app.url_map.converters["orthanc"] = OrthancIdConverter
+    app.url_map.converters["uid"] = UidConverter

@@ -37,6 +37,7 @@ def disable_user() -> ResponseReturnValue:
     if name == current_access().user:
         raise RefusedError("nobody disables themselves")
     services().users.disable(name, by=current_access().user)
+    services().links.revoke_all(name)
     return redirect("/users", 303)
 
 
@@ -51,8 +52,10 @@ def enable_user() -> ResponseReturnValue:
 @blueprint.post("/users/revoke")
 @requires("admin")
 def revoke_everything() -> ResponseReturnValue:
-    """End a user's sessions and tokens."""
-    services().users.revoke_everything(_named())
+    """End a user's sessions, tokens and links."""
+    name = _named()
+    services().users.revoke_everything(name)
+    services().links.revoke_all(name)
     return redirect("/users", 303)
 
 
