@@ -27,10 +27,10 @@ MIMETYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 
 # What the picture depends on outside group 0028, which pixel_array reads by itself: the functional groups of
 # enhanced images (PS3.3 C.7.6.16), where window and rescale stand per frame.
-_SHARED_GROUPS, _FRAME_GROUPS = 0x52009229, 0x52009230
+FRAME_TAGS = (0x52009229, 0x52009230)
 
 # What pydicom and its codecs raise on damaged or unusual pixel data. Their messages are dropped: they may quote values.
-_DECODING_ERRORS = (
+DECODING_ERRORS = (
     ValueError,
     RuntimeError,
     AttributeError,
@@ -78,28 +78,44 @@ def render(file: IO[bytes], picture: Picture) -> bytes:
         The frame is too large to show.
     """
     dataset, pixels = _decode(file, picture.frame)
+    return _encode(to_shown(pixels, dataset, picture), _pixel_height(dataset), picture)
+
+
+def to_shown(pixels: NDArray[Any], dataset: Dataset, picture: Picture) -> NDArray[np.uint8]:
+    """Make of a decoded frame what is shown: grey through its window, palettes and colours as RGB; 8 bits.
+
+    Raises
+    ------
+    InvalidDicomError
+        Its palette or grey scale cannot be read.
+    """
     if pixels.ndim == 3:
-        shown = _to_bytes(pixels, 0, 2 ** int(dataset.get("BitsStored", 8)) - 1)
-    elif dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-        shown = _paint(pixels, dataset)
-    else:
-        shown = _to_grey(pixels, dataset, picture)
-    return _encode(shown, _pixel_height(dataset), picture)
+        return _to_bytes(pixels, 0, 2 ** int(dataset.get("BitsStored", 8)) - 1)
+    if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        return _paint(pixels, dataset)
+    return _to_grey(pixels, dataset, picture)
 
 
 def _decode(file: IO[bytes], frame: int) -> tuple[Dataset, NDArray[Any]]:
     dataset = Dataset()
-    _check_frame(file, frame)
+    check_frame(file, frame)
     try:
-        tags = [_SHARED_GROUPS, _FRAME_GROUPS]
-        pixels = pixel_array(cast(BinaryIO, file), ds_out=dataset, specific_tags=tags, index=frame - 1)
-    except _DECODING_ERRORS:
+        pixels = pixel_array(cast(BinaryIO, file), ds_out=dataset, specific_tags=list(FRAME_TAGS), index=frame - 1)
+    except DECODING_ERRORS:
         raise InvalidDicomError("The pixel data of this instance cannot be decoded.") from None
-    return _of_frame(dataset, frame), pixels
+    return of_frame(dataset, frame), pixels
 
 
-def _check_frame(file: IO[bytes], frame: int) -> None:
-    """Look at the header alone, so that nothing large is allocated for a frame that is refused."""
+def check_frame(file: IO[bytes], frame: int) -> int:
+    """Look at the header alone, so that nothing large is allocated for a frame that is refused.
+
+    Returns the number of frames.
+
+    Raises
+    ------
+    NotFoundError, InvalidDicomError, RefusedError
+        As :func:`render`.
+    """
     file.seek(0)
     try:
         header = dcmread(
@@ -110,7 +126,7 @@ def _check_frame(file: IO[bytes], frame: int) -> None:
         )
         rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
         frames, samples = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel") or 1)
-    except _DECODING_ERRORS:
+    except DECODING_ERRORS:
         raise InvalidDicomError("The header of this instance cannot be read.") from None
     file.seek(0)
     if not rows * columns:
@@ -119,9 +135,10 @@ def _check_frame(file: IO[bytes], frame: int) -> None:
         raise NotFoundError(f"There is no such frame: this instance has frames 1 to {frames}.")
     if rows * columns * samples > MAX_PIXELS:
         raise RefusedError("This frame is too large to show here; download the instance instead.")
+    return frames
 
 
-def _of_frame(dataset: Dataset, frame: int) -> Dataset:
+def of_frame(dataset: Dataset, frame: int) -> Dataset:
     """Lift window and rescale of an enhanced image's functional groups to where single-frame images have them."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
     own = dataset.get("PerFrameFunctionalGroupsSequence") or []
@@ -135,7 +152,7 @@ def _of_frame(dataset: Dataset, frame: int) -> Dataset:
 def _paint(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:
     try:
         colours = apply_color_lut(pixels, dataset)
-    except _DECODING_ERRORS:
+    except DECODING_ERRORS:
         raise InvalidDicomError("The colour palette of this instance cannot be read.") from None
     return _to_bytes(colours[..., :3], 0, np.iinfo(colours.dtype).max)
 
@@ -146,7 +163,7 @@ def _to_grey(pixels: NDArray[Any], dataset: Dataset, picture: Picture) -> NDArra
     try:
         values = np.asarray(apply_modality_lut(pixels, dataset), dtype=np.float64)
         shown = _window(values, meant, dataset, picture)
-    except _DECODING_ERRORS:
+    except DECODING_ERRORS:
         raise InvalidDicomError("The grey scale of this instance cannot be read.") from None
     return 255 - shown if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else shown
 

@@ -177,6 +177,12 @@ class TaskQueue:
         cursor.execute(self._sql["finish"], parameters)
         return cursor.rowcount
 
+    def forgive(self, task: Task) -> None:
+        """Forget the workers that died over a long task: it got on since, so it is not what killed them."""
+        if task.losses:
+            with self.database.transaction() as cursor:
+                cursor.execute(self._sql["forgive"], {"id": task.id})
+
     def decide(self, worker: str, results: Sequence[Result]) -> set[int]:
         """Write down what was decided before originals are deleted; returns the IDs of tasks still held."""
         parameters = {

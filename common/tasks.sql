@@ -87,6 +87,9 @@ WHERE id IN (
 )
 RETURNING id, state
 
+-- name: forgive
+UPDATE {schema}.tasks SET losses = 0 WHERE id = %(id)s AND state = 'running'
+
 -- name: decide
 -- What was decided is written down before the original is deleted: who finds it gone knows why.
 UPDATE {schema}.tasks AS task

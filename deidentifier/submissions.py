@@ -1,31 +1,26 @@
 """Work that is handed in besides the change feed: with other rules, to another destination, from files and S3.
 
 A submission is an encrypted request and, for a local file, its bytes in encrypted pieces. The key is derived from
-``RPACS_SUBMISSION_KEY``; each part is bound to its place (AES-GCM, the place as associated data), so that parts cannot
-be exchanged in the database.
+``RPACS_SUBMISSION_KEY``; each part is bound to its place (:mod:`common.sealing`), so that parts cannot be exchanged
+in the database.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from common.database import Cursor, Database, load_statements
 from common.errors import ConfigurationError, NotFoundError, RefusedError
+from common.sealing import Seal
 from common.tasks import Asked, TaskQueue
 
 KIND = "submit"
 PIECE = 8 << 20
 LARGEST = 1 << 30
-_NONCE = 12
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ class Submissions:
         if not key:
             raise ConfigurationError("RPACS_SUBMISSION_KEY is missing: submissions are encrypted with it")
         self._database = database
-        self._cipher = AESGCM(hashlib.sha256(b"submission\0" + key.encode()).digest())
+        self._seal = Seal("submission", key, "RPACS_SUBMISSION_KEY")
         self._sql = load_statements(Path(__file__).with_suffix(".sql"))
 
     def submit(self, queue: TaskQueue, request: Request, file: BinaryIO | None = None) -> str:
@@ -79,7 +74,7 @@ class Submissions:
         """
         submission = str(uuid.uuid4())
         with self._database.transaction() as cursor:
-            sealed = self._seal(json.dumps(asdict(request)).encode(), submission, -1)
+            sealed = self._seal.seal(json.dumps(asdict(request)).encode(), _place(submission))
             cursor.execute(self._sql["insert"], {"id": submission, "request": sealed})
             if file is not None:
                 self._write_pieces(cursor, submission, file)
@@ -107,13 +102,13 @@ class Submissions:
             row = cursor.fetchone()
         if row is None:
             raise NotFoundError("the submission was erased")
-        return Request(**json.loads(self._open(row[0], submission, -1)))
+        return Request(**json.loads(self._seal.open(row[0], _place(submission))))
 
     def read_file(self, submission: str) -> bytes:
         """Return the file that was handed over."""
         with self._database.transaction() as cursor:
             cursor.execute(self._sql["read_pieces"], {"id": submission})
-            return b"".join(self._open(data, submission, number) for number, data in cursor.fetchall())
+            return b"".join(self._seal.open(data, _place(submission, number)) for number, data in cursor.fetchall())
 
     def erase(self, submissions: list[str]) -> None:
         """Erase requests and pieces."""
@@ -132,16 +127,10 @@ class Submissions:
                 return
             if number * PIECE + len(piece) > LARGEST:
                 raise RefusedError("a file may have 1 GB at most")
-            sealed = self._seal(piece, submission, number)
+            sealed = self._seal.seal(piece, _place(submission, number))
             cursor.execute(self._sql["insert_piece"], {"id": submission, "number": number, "data": sealed})
 
-    def _seal(self, data: bytes, submission: str, number: int) -> bytes:
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, data, f"{submission}/{number}".encode())
 
-    def _open(self, sealed: bytes | memoryview, submission: str, number: int) -> bytes:
-        sealed = bytes(sealed)
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], f"{submission}/{number}".encode())
-        except InvalidTag as exc:
-            raise RefusedError("a submission cannot be decrypted: another RPACS_SUBMISSION_KEY?") from exc
+def _place(submission: str, number: int = -1) -> str:
+    """Name the place of a piece of the file, or of the request."""
+    return f"{submission}/{number}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from common.dicom_scan import Scan, scan_dataset
 from common.dicom_text import strip_padding
+from common.transcoding import transcode
 from deidentifier.file_meta import write_file
 from deidentifier.instance import SOP_INSTANCE, Instance
 from deidentifier.pixel_work import clean_pixels
@@ -13,7 +14,6 @@ from deidentifier.pixels.clean import Cleaned
 from deidentifier.pixels.finder import Finder
 from deidentifier.plan import Plan
 from deidentifier.rewrite import Finding, Piece, Rewriter, join, piece_bytes
-from deidentifier.transcode import transcode
 from deidentifier.transformations.randomize_uid import random_uid
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
 

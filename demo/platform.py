@@ -210,6 +210,23 @@ class Platform:
             "RPACS_SECRET_KEY": self.state.secret_key,
             "RPACS_AUDIT_KEY": self.state.audit_key,
             "RPACS_LOG_FILE": str(self.folder / "access.log"),
+            **self._exports(),
+        }
+
+    def _exports(self) -> dict[str, str]:
+        """Let exports go to the demo's own S3 server, with its keys."""
+        (self.s3.folder / "exports").mkdir(exist_ok=True)
+        file = self.folder / "destinations.yaml"
+        file.write_text(
+            "Destinations:\n  demo:\n    Description: A bucket of the demo's own S3 server.\n"
+            f"    Bucket: exports\n    Endpoint: {self.s3.url}\n"
+        )
+        return {
+            "RPACS_EXPORT_KEY": self.state.export_key,
+            "RPACS_EXPORT_ENDPOINTS": self.s3.url,
+            "RPACS_EXPORT_DESTINATIONS_FILE": str(file),
+            "AWS_ACCESS_KEY_ID": self.s3.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.s3.secret_key,
         }
 
     def _console(self) -> dict[str, str]:

@@ -38,6 +38,7 @@ class State:
     console_password: str = field(default_factory=_password)
     secret_key: str = field(default_factory=lambda: secrets.token_hex(32))
     audit_key: str = field(default_factory=lambda: secrets.token_hex(32))
+    export_key: str = field(default_factory=lambda: secrets.token_hex(32))
     console_secret_key: str = field(default_factory=lambda: secrets.token_hex(32))
     console_audit_key: str = field(default_factory=lambda: secrets.token_hex(32))
     s3_access_key: str = field(default_factory=lambda: secrets.token_hex(10))

@@ -49,16 +49,9 @@ class WorkerSettings(OrthancSettings, TaskSettings):
 
 
 @settings
-class WebsiteSettings(OrthancSettings):
-    """What the portal is told."""
+class AccessSettings(OrthancSettings):
+    """What it takes to know who may do what, and to write down what was done."""
 
-    orthanc_public_url: str = option(
-        "RPACS_ORTHANC_PUBLIC_URL",
-        "A separate host name under which the portal serves /orthanc/ and nothing else.",
-        parse=base_url,
-        default="",
-    )
-    # Who may what
     permissions_file: str = option(
         "RPACS_PERMISSIONS_FILE",
         "The permissions file: a path or s3://bucket/key.",
@@ -71,6 +64,104 @@ class WebsiteSettings(OrthancSettings):
         parse=integer(1, 8760),
         default=24,
     )
+    public_url: str = option(
+        "RPACS_PUBLIC_URL",
+        "Base URL of the portal as browsers see it; http:// only for a demo: cookies are then not marked Secure.",
+        parse=base_url,
+        default="",
+    )
+    cognito_user_pool_id: str = option(
+        "RPACS_COGNITO_USER_POOL_ID",
+        "Groups are asked from this pool for API tokens and jobs (needs cognito-idp:AdminListGroupsForUser).",
+        default="",
+    )
+    cognito_endpoint: str = option(
+        "RPACS_COGNITO_ENDPOINT", "Base URL of another Cognito API than Amazon's.", parse=base_url, default=""
+    )
+    audit_key: str = option(
+        "RPACS_AUDIT_KEY", "Key that chains the rows of the audit trail.", parse=random_key, secret=True
+    )
+
+
+@settings
+class ExportSettings(AccessSettings):
+    """What exports take, in the portal and in the workers."""
+
+    export_key: str = option(
+        "RPACS_EXPORT_KEY",
+        "Seals the S3 keys that users type, the same for portal and workers; without it, no keys are taken.",
+        parse=random_key,
+        default="",
+        secret=True,
+    )
+    export_endpoints: tuple[str, ...] = option(
+        "RPACS_EXPORT_ENDPOINTS",
+        "S3 servers beside Amazon's that users may export to: https://host:port, separated by commas.",
+        parse=words,
+        default=(),
+    )
+    export_destinations_file: str = option(
+        "RPACS_EXPORT_DESTINATIONS_FILE",
+        "Destinations that profiles may name, YAML: a path or s3://bucket/key.",
+        parse=location,
+        default="",
+    )
+    sts_endpoint: str = option(
+        "RPACS_STS_ENDPOINT", "Base URL of another STS than Amazon's, for roles.", parse=base_url, default=""
+    )
+    export_jobs: int = option(
+        "RPACS_EXPORT_JOBS", "Exports that run at the same time, in all.", parse=integer(1, 1000), default=4
+    )
+    export_jobs_per_user: int = option(
+        "RPACS_EXPORT_JOBS_PER_USER",
+        "Exports of one user that run at the same time; others wait.",
+        parse=integer(1, 1000),
+        default=2,
+    )
+    export_open_per_user: int = option(
+        "RPACS_EXPORT_OPEN_PER_USER",
+        "Exports of one user that may wait, run or be paused.",
+        parse=integer(1, 100000),
+        default=50,
+    )
+    export_connections: int = option(
+        "RPACS_EXPORT_CONNECTIONS",
+        "Instances of an export that are sent side by side.",
+        parse=integer(1, 64),
+        default=8,
+    )
+    export_webhook_url: str = option(
+        "RPACS_EXPORT_WEBHOOK_URL", "Receives a POST when an export ended or waits.", parse=url, default=""
+    )
+    smtp_host: str = option("RPACS_SMTP_HOSTNAME", "Mail server for messages about exports.", default="")
+    smtp_port: int = option("RPACS_SMTP_PORT", "Port of the mail server.", parse=integer(1, 65535), default=587)
+    smtp_user: str = option("RPACS_SMTP_USERNAME", "User of the mail server, if it wants one.", default="")
+    smtp_password: str = option("RPACS_SMTP_PASSWORD", "Password of that user.", default="", secret=True)
+    smtp_sender: str = option("RPACS_SMTP_SENDER", "From address of messages.", default="")
+    export_mail_domains: tuple[str, ...] = option(
+        "RPACS_EXPORT_MAIL_DOMAINS",
+        "Domains of the e-mail addresses that users may have messages sent to.",
+        parse=words,
+        default=(),
+    )
+
+
+@settings
+class ExportWorkerSettings(ExportSettings, WorkerSettings):
+    """What the workers are told where they run exports."""
+
+
+@settings
+class WebsiteSettings(ExportSettings):
+    """What the portal is told."""
+
+    orthanc_public_url: str = option(
+        "RPACS_ORTHANC_PUBLIC_URL",
+        "A separate host name under which the portal serves /orthanc/ and nothing else.",
+        parse=base_url,
+        default="",
+    )
+    # Who may what
     purpose_of_use: bool = option(
         "RPACS_PURPOSE_OF_USE",
         "Users name a project or approval number before they search; it goes into the audit trail and exports.",
@@ -83,12 +174,6 @@ class WebsiteSettings(OrthancSettings):
         "How users log in: alb (Application Load Balancer and Cognito), oidc, or local (accounts file).",
         parse=choice("alb", "oidc", "local"),
         default="alb",
-    )
-    public_url: str = option(
-        "RPACS_PUBLIC_URL",
-        "Base URL of the portal as browsers see it; http:// only for a demo: cookies are then not marked Secure.",
-        parse=base_url,
-        default="",
     )
     trusted_proxies: int = option(
         "RPACS_TRUSTED_PROXIES",
@@ -129,14 +214,6 @@ class WebsiteSettings(OrthancSettings):
         parse=url,
         default="",
     )
-    cognito_user_pool_id: str = option(
-        "RPACS_COGNITO_USER_POOL_ID",
-        "Groups are asked from this pool for API tokens and jobs (needs cognito-idp:AdminListGroupsForUser).",
-        default="",
-    )
-    cognito_endpoint: str = option(
-        "RPACS_COGNITO_ENDPOINT", "Base URL of another Cognito API than Amazon's.", parse=base_url, default=""
-    )
     cognito_claim_username: str = option(
         "RPACS_COGNITO_CLAIM_USERNAME", "Claim that holds the user name.", default="username"
     )
@@ -159,9 +236,6 @@ class WebsiteSettings(OrthancSettings):
         "RPACS_SIGN_OUT_URL", "Where logging out leads in the end, such as Cognito's /logout.", parse=url, default=""
     )
     # Audit and access log
-    audit_key: str = option(
-        "RPACS_AUDIT_KEY", "Key that chains the rows of the audit trail.", parse=random_key, secret=True
-    )
     log_file: str = option(
         "RPACS_LOG_FILE", "The access log, JSON lines: a path, or - for standard output.", parse=text, default="-"
     )

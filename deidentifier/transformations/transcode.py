@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
-)
-
+from common.transcoding import TARGETS
 from common.yaml_kinds import Text, did_you_mean
-
-ENCODABLE = (
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    RLELossless,
-    JPEGLSLossless,
-    JPEG2000Lossless,
-)
-"""Transfer syntaxes that results can be written in."""
 
 
 def parse_transfer_syntax(text: str) -> str:
@@ -34,10 +14,10 @@ def parse_transfer_syntax(text: str) -> str:
     ValueError
         Names those that we can.
     """
-    if text in ENCODABLE:
+    if text in TARGETS:
         return text
-    hint = did_you_mean(text, ENCODABLE)
-    raise ValueError(f"{text}: not a transfer syntax that can be written; these can: {', '.join(ENCODABLE)}{hint}")
+    hint = did_you_mean(text, TARGETS)
+    raise ValueError(f"{text}: not a transfer syntax that can be written; these can: {', '.join(TARGETS)}{hint}")
 
 
 TRANSFER_SYNTAX = Text(parse_transfer_syntax, expected="a transfer syntax UID")

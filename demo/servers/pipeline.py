@@ -69,6 +69,8 @@ class PipelineServers:
             "RPACS_POSTGRESQL_PASSWORD": role,
             "RPACS_LOG_RECORD_TIME": "yes",
         }
+        if side == "website":
+            values["RPACS_AUDIT_KEY"] = "a" * 32
         for prefix, server in peers.items():
             values |= {
                 f"{prefix}_HOSTNAME": server.url,

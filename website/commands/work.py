@@ -1,12 +1,13 @@
-"""Run the workers of the research side, until SIGTERM: follow, reconcile, index.
+"""Run the workers of the research side, until SIGTERM: follow, reconcile, index, export.
 
 --only takes some of them, separated by commas. Followers and reconcilers belong into one small replica, never zero;
-indexers scale by replicas, down to zero.
+indexers and exporters scale by replicas, down to zero.
 """
 
 from __future__ import annotations
 
 import argparse
+from threading import Event
 
 from common import log
 from common.errors import ConfigurationError
@@ -14,11 +15,15 @@ from common.metrics import serve
 from common.service import stop_on_signals
 from common.settings import load, words
 from common.worker import Pool
-from website.settings import WorkerSettings
+from website.exports.build import build_export_services
+from website.settings import ExportWorkerSettings, WorkerSettings
+from website.workers.exporter import Exporter, admit_jobs
 from website.workers.research import Research
 
-ROLES = ("follow", "reconcile", "index")
+ROLES = ("follow", "reconcile", "index", "export")
 THREADS = 2
+JOBS = 4
+"""Exports that one process runs side by side, at most."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     roles = words(arguments.only)
     if unknown := sorted(set(roles) - set(ROLES)):
         raise ConfigurationError(f"--only takes {', '.join(ROLES)}, not {', '.join(unknown)}")
-    settings = load(WorkerSettings)
+    # Only exports have to know who may do what.
+    settings = load(ExportWorkerSettings if "export" in roles else WorkerSettings)
     log.configure(settings)
-    research = Research.from_settings(settings, "website work", connections=arguments.threads + 4)
+    research = Research.from_settings(settings, "website work", connections=arguments.threads + 4 + 4 * JOBS)
     with stop_on_signals() as stop:
         if settings.metrics_port:
             serve(settings.metrics_port, research.queue, research.checks())
@@ -42,9 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
             research.follow(stop)
         if "reconcile" in roles:
             research.reconcile(stop)
+        pools = []
         if "index" in roles:
-            pool = Pool(research.queue, research.indexer(), threads=arguments.threads, stop=stop)
+            pools.append(Pool(research.queue, research.indexer(), threads=arguments.threads, stop=stop))
+        if isinstance(settings, ExportWorkerSettings):
+            pools.append(_exports(research, settings, stop))
+        for pool in pools:
             pool.start()
+        for pool in pools:
             pool.join()
         stop.wait()
     return 0
+
+
+def _exports(research: Research, settings: ExportWorkerSettings, stop: Event) -> Pool:
+    services = build_export_services(settings, research.database, research.orthanc)
+    admit_jobs(services.exports, research.queue, settings, stop)
+    jobs = min(JOBS, settings.export_jobs)
+    return Pool(research.queue, Exporter(services, research.queue), threads=jobs, stop=stop)

@@ -173,6 +173,10 @@ class Index:
             raise NotFoundError("the index has no such instance")
         return found[0]
 
+    def documents(self, instance_ids: Iterable[str]) -> list[IndexDocument]:
+        """Return the documents of some instances, in no order; those that are not there are left out."""
+        return self._documents([pack_id(each) for each in instance_ids])
+
     def permitted(self, instance_id: str, node: Node) -> bool:
         """Tell whether an instance is in the index and matches a query."""
         try:

@@ -166,6 +166,7 @@ def test_as_a_process_with_deletions(research_database, research_orthanc, worker
         "RPACS_ORTHANC_USERNAME": research_orthanc.username,
         "RPACS_ORTHANC_PASSWORD": research_orthanc.password,
         "RPACS_RECONCILE_SECONDS": "1",
+        "RPACS_AUDIT_KEY": "a" * 32,
     }
     process = Server("work", [python, "-m", "website", "work"], log=tmp_path / "log", environ=environ)
     process.start(lambda: True)
@@ -186,7 +187,7 @@ def test_unknown_roles_are_refused(capsys):
     from website.__main__ import main
 
     assert main(["work", "--only", "indx"]) == 2
-    assert "follow, reconcile, index" in capsys.readouterr().err
+    assert "follow, reconcile, index, export" in capsys.readouterr().err
 
 
 def test_many_at_once_in_threads(workers):

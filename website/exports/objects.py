@@ -1,0 +1,143 @@
+"""What is made of an instance: the file as it is, another file, pictures of its frames, its elements as JSON."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import IO, BinaryIO, cast
+
+from urllib3 import BaseHTTPResponse
+
+from common.dicom_json import element_document
+from common.errors import OrthancUnavailableError, RefusedError
+from common.frames import count_frames, export_frames
+from common.orthanc import Orthanc
+from common.transcoding import transcode, transcode_file
+from website.exports.bucket import PART, Bucket, Sent
+from website.exports.choices import UIDS, Choices
+from website.exports.items import Item
+from website.exports.keys import ENDINGS, frame_suffixes
+from website.index import IndexDocument
+
+CHUNK = 1 << 20
+IN_MEMORY = PART // 2
+"""Larger files are streamed, or spooled to a temporary file where they have to be read at any place."""
+# Bounds the memory of a process, whatever the number of jobs and threads.
+_large = threading.BoundedSemaphore(2)
+_MODES = {"png": "png", "png-windowed": "png-windowed", "jpeg": "jpeg"}
+
+
+class ObjectMaker:
+    """Makes and sends the objects of one instance after the other; safe to share between threads.
+
+    Parameters
+    ----------
+    stopping
+        Tells whether to give up now, in the middle of a large object.
+    """
+
+    def __init__(self, orthanc: Orthanc, bucket: Bucket, choices: Choices, stopping: Callable[[], bool]) -> None:
+        self._orthanc, self._bucket = orthanc, bucket
+        self._choices, self._stopping = choices, stopping
+
+    def send(self, item: Item, document: IndexDocument) -> list[Sent]:
+        """Make and send the objects of an instance.
+
+        Raises
+        ------
+        NotFoundError
+            The instance is gone, or has no image.
+        InvalidDicomError, QuarantineError
+            Its pixels cannot be read, or not be written so.
+        RefusedError
+            Its frames are too large or of a kind that a picture cannot hold; or S3 refuses.
+        OrthancUnavailableError, StorageUnavailableError
+            Worth another try.
+        """
+        sent: list[Sent] = []
+        if self._choices.format != "json":
+            sent += self._send_file(item)
+        if self._choices.elements or self._choices.format == "json":
+            sent.append(self._bucket.put(f"{item.key}.json", _elements(document)))
+        return sent
+
+    def _send_file(self, item: Item) -> list[Sent]:
+        key = item.key + ENDINGS[self._choices.format]
+        with self._download(item.instance) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            if self._choices.format == "dicom":
+                if 0 < size <= IN_MEMORY:
+                    return [self._bucket.put(key, _whole(answer.data, size))]
+                with _large:
+                    return [self._bucket.put_stream(key, _checked(answer.stream(CHUNK), size), self._stopping)]
+            large = _large if size > IN_MEMORY // 2 else nullcontext()
+            with large, _spooled(_checked(answer.stream(CHUNK), size), self._stopping) as file:
+                return self._send_made(item, file, size)
+
+    @contextmanager
+    def _download(self, instance: str) -> Iterator[BaseHTTPResponse]:
+        try:
+            stream = self._orthanc.stream(f"/instances/{instance}/file")
+            answer = stream.__enter__()
+        except RefusedError as exc:
+            # Orthanc refuses *us*: a person mends that, and the instance is still good.
+            raise OrthancUnavailableError(str(exc)) from exc
+        with ExitStack() as stack:
+            stack.push(stream)
+            yield answer
+
+    def _send_made(self, item: Item, file: IO[bytes], size: int) -> list[Sent]:
+        format = self._choices.format
+        if format == "transcoded":
+            return [self._send_transcoded(item.key + ENDINGS[format], file, size)]
+        suffixes = frame_suffixes(count_frames(file))
+        sent = []
+        for suffix, picture in zip(suffixes, export_frames(file, _MODES[format]), strict=True):
+            if self._stopping():
+                raise OrthancUnavailableError("the export is being stopped")
+            sent.append(self._bucket.put(f"{item.key}{suffix}{ENDINGS[format]}", picture))
+        return sent
+
+    def _send_transcoded(self, key: str, file: IO[bytes], size: int) -> Sent:
+        target = UIDS[self._choices.transfer_syntax]
+        if size <= IN_MEMORY:
+            return self._bucket.put(key, transcode(file.read(), target))
+        with tempfile.TemporaryFile() as out:
+            transcode_file(cast(BinaryIO, file), target, cast(BinaryIO, out))
+            out.seek(0)
+            return self._bucket.put_stream(key, iter(lambda: out.read(CHUNK), b""), self._stopping)
+
+
+def _elements(document: IndexDocument) -> bytes:
+    return json.dumps(element_document(document.elements), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _whole(data: bytes, size: int) -> bytes:
+    if len(data) != size:
+        raise OrthancUnavailableError("Orthanc's answer broke off")
+    return data
+
+
+def _checked(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Hand on an answer, and fail at its end where it is shorter than was said: half a file is none."""
+    received = 0
+    for chunk in chunks:
+        received += len(chunk)
+        yield chunk
+    if size and received != size:
+        raise OrthancUnavailableError("Orthanc's answer broke off")
+
+
+@contextmanager
+def _spooled(chunks: Iterator[bytes], stopping: Callable[[], bool]) -> Iterator[IO[bytes]]:
+    """Yield a file that can be read at any place; large ones lie on disk, unlinked."""
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+        for chunk in chunks:
+            if stopping():
+                raise OrthancUnavailableError("the export is being stopped")
+            file.write(chunk)
+        file.seek(0)
+        yield file
