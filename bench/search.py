@@ -89,11 +89,13 @@ def p95(values: list[float]) -> float:
 
 
 def search(index: Index, text: str) -> None:
-    """Do what a search page does: count, then the first page."""
-    node = parse(text)
-    index.count(node)
-    index.page(
-        node, "study", "-StudyDate", limit=50, columns=["StudyDescription", "StudyDate", "Modality", "PatientID"]
+    """Do what a search page does: count, and the first page."""
+    index.search(
+        parse(text),
+        "study",
+        "-StudyDate",
+        limit=50,
+        columns=["StudyDescription", "StudyDate", "Modality", "PatientID"],
     )
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import random
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+
+from psycopg2.extras import execute_values
 
 from common.database import Cursor, Database
 from common.dicom_elements import Element
@@ -22,6 +25,8 @@ from website.index import Index, IndexDocument, InstanceIds
 from website.index.document import document_of, orthanc_id, pack_id
 from website.index.forms import delta_of, paths_of
 
+_COUNT = """UPDATE research.series SET instances = given.n, mixed = given.mixed::integer[]
+FROM (VALUES %s) AS given (n, mixed, id) WHERE series.id = given.id"""
 STUDY_DESCRIPTIONS = [
     f"{modality} {region}{detail}"
     for modality in ("CT", "MR", "PET", "XR")
@@ -188,31 +193,45 @@ def load(database: Database, index: Index, instances: int) -> int:
             " JOIN research.instance AS i ON i.series = series.id"
         )
         known = {bytes(orthanc): (number, shape) for orthanc, number, shape in cursor.fetchall()}
-        total = _copy(cursor, series, numbers, known)
+    database.close()  # no connection may be shared with the processes below
+    parts = [series[at : at + 500] for at in range(0, len(series), 500)]
+    with multiprocessing.get_context("fork").Pool(2, _SHARED.update, ({"copy": (database, numbers, known)},)) as pool:
+        total = sum(pool.imap_unordered(_copy_part, parts))
     with database.connection() as connection, connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     return total
 
 
-def _copy(cursor: Cursor, series: list[Series], numbers: dict[str, int], known: dict[bytes, tuple[int, int]]) -> int:
+_SHARED: dict[str, tuple[Database, dict[str, int], dict[bytes, tuple[int, int]]]] = {}
+
+
+def _copy_part(series: list[Series]) -> int:
+    return _copy(*_SHARED["copy"], series)
+
+
+def _copy(
+    database: Database, numbers: dict[str, int], known: dict[bytes, tuple[int, int]], series: list[Series]
+) -> int:
+    """Copy all but the first instance of some series; returns how many instances they have."""
     buffer, counted, total = io.StringIO(), [], 0
     of_name: dict[str, int] = {}
-    for each in series:
-        number, shape = known[pack_id(each.ids.series)]
-        base = {_number(numbers, of_name, name): list(texts) for name, texts in _first(each).items()}
-        mixed: set[int] = set()
-        for at, (ids, own) in enumerate(instances_of(each, 2), 2):
-            values = {_number(numbers, of_name, name): list(texts) for name, texts in own.items()}
-            delta = delta_of({path: base[path] for path in values if path > 2}, values)
-            mixed |= paths_of(delta)
-            body = json.dumps(delta, separators=(",", ":")).replace("\\", "\\\\")
-            buffer.write(f"\\\\x{ids.instance.replace('-', '')}\t{number}\t{shape}\t{at}\t{body}\n")
-        counted.append((each.instances, sorted(mixed), number))
-        total += each.instances
-        if buffer.tell() > 50_000_000:
-            _flush(cursor, buffer)
-    _flush(cursor, buffer)
-    cursor.executemany("UPDATE research.series SET instances = %s, mixed = %s WHERE id = %s", counted)
+    with database.transaction() as cursor:
+        for each in series:
+            number, shape = known[pack_id(each.ids.series)]
+            base = {_number(numbers, of_name, name): list(texts) for name, texts in _first(each).items()}
+            mixed: set[int] = set()
+            for at, (ids, own) in enumerate(instances_of(each, 2), 2):
+                values = {_number(numbers, of_name, name): list(texts) for name, texts in own.items()}
+                delta = delta_of({path: base[path] for path in values if path > 2}, values)
+                mixed |= paths_of(delta)
+                body = json.dumps(delta, separators=(",", ":")).replace("\\", "\\\\")
+                buffer.write(f"\\\\x{ids.instance.replace('-', '')}\t{number}\t{shape}\t{at}\t{body}\n")
+            counted.append((each.instances, sorted(mixed), number))
+            total += each.instances
+            if buffer.tell() > 20_000_000:
+                _flush(cursor, buffer)
+        _flush(cursor, buffer)
+        execute_values(cursor, _COUNT, counted, page_size=500)
     return total
 
 

@@ -2,8 +2,8 @@
 
 from website.index.document import IndexDocument, InstanceIds, build_document, orthanc_id
 from website.index.facets import FacetValue
-from website.index.index import Counts, Hit, Index
-from website.index.pages import Level, Page, Row
+from website.index.index import Hit, Index
+from website.index.pages import Counts, Level, Page, Row
 
 __all__ = [
     "Counts",

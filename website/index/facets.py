@@ -8,7 +8,7 @@ from typing import Any
 from common.database import Cursor
 from website.index.forms import META_UID, UID
 from website.index.sql import Fragment, Plan
-from website.index.statements import values_at, with_matched
+from website.index.statements import values_at, with_verdict_and_matched
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read_facets(
     found: dict[int, list[FacetValue]] = {path: [] for path in paths}
     if not wanted:
         return found
-    begin, values = with_matched(plan)
+    begin, values = with_verdict_and_matched(plan)
     parts = [_values_of(plan, path, prefix) for path in wanted]
     counted = " UNION ALL ".join(
         f"(SELECT {path}, value, sum(n), sum(series) FROM ({text}) AS each GROUP BY value"  # noqa: S608
@@ -54,9 +54,9 @@ def _values_of(plan: Plan, path: int, prefix: str | None) -> Fragment:
     like = "WHERE EXISTS (SELECT FROM unnest(coalesce(fact.folded, fact.texts)) AS text WHERE text LIKE %s)"
     agreed = (
         "SELECT value, held.n, held.series FROM (SELECT f.fact, sum(m.n) AS n, count(*) AS series FROM matched AS m"  # noqa: S608
-        f" JOIN {values_at(path)} AS f ON f.series = m.id WHERE NOT {path} = ANY (m.mixed) GROUP BY f.fact) AS held"
-        " JOIN research.fact ON fact.id = held.fact CROSS JOIN LATERAL (SELECT DISTINCT unnest(fact.texts) AS value)"
-        f" AS texts {like if prefix else ''}"
+        f" JOIN research.series_fact AS f ON f.path = {path} AND f.series = m.id WHERE NOT {path} = ANY (m.mixed)"
+        " GROUP BY f.fact) AS held JOIN research.fact ON fact.id = held.fact CROSS JOIN LATERAL"
+        f" (SELECT DISTINCT unnest(fact.texts) AS value) AS texts {like if prefix else ''}"
     )
     test, more = plan.instance
     mixed = (

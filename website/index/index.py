@@ -17,7 +17,7 @@ from common.tags import TagPath, keyword_of, parse_tag_path
 from website.index.document import IndexDocument, InstanceIds, format_path, pack_id, unpack_id
 from website.index.facets import FacetValue, read_facets
 from website.index.forms import META_UID, UID
-from website.index.pages import Level, Page, parse_sort, read_page
+from website.index.pages import Counts, Level, Page, parse_sort, read_counts, read_page
 from website.index.sql import Plan, like_pattern, translate
 from website.index.statements import with_matched, with_verdict
 from website.index.writer import Writer
@@ -26,16 +26,6 @@ from website.index.writer import Writer
 # instances. Compiling a statement takes longer than running it.
 _PREPARE = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL statement_timeout = %s"
 _SERIES_AT_ONCE = 20
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many of each level match: an instance does, or holds one that does."""
-
-    patients: int
-    studies: int
-    series: int
-    instances: int
 
 
 @dataclass(frozen=True)
@@ -81,14 +71,7 @@ class Index:
             It takes too long.
         """
         with self._search() as cursor:
-            begin, values = with_matched(self._plan(cursor, node))
-            cursor.execute(
-                f"{begin} SELECT count(DISTINCT patient), count(DISTINCT study), count(*), coalesce(sum(n), 0)"  # noqa: S608
-                " FROM matched",
-                values,
-            )
-            patients, studies, series, instances = cursor.fetchone() or (0, 0, 0, 0)
-        return Counts(patients, studies, series, int(instances))
+            return read_counts(cursor, self._plan(cursor, node))
 
     def page(
         self,
@@ -99,9 +82,22 @@ class Index:
         limit: int = 50,
         columns: Sequence[str | TagPath] = (),
     ) -> Page:
-        """Return a page of what matches, in the order of a tag (``-`` before it: descending), then of arrival.
+        """Return a page of what matches: see :meth:`search`."""
+        return self.search(node, level, sort, after, limit, columns)[1]
 
-        The order is that of the values of whole series; instances follow InstanceNumber inside their series.
+    def search(
+        self,
+        node: Node,
+        level: Level = "study",
+        sort: str = "",
+        after: str = "",
+        limit: int = 50,
+        columns: Sequence[str | TagPath] = (),
+    ) -> tuple[Counts, Page]:
+        """Count what matches and return a page of it, ordered by a tag (``-`` before it: descending), then by arrival.
+
+        The order is that of the values of whole series; instances follow InstanceNumber inside their series. One
+        statement does both: count and page are of the same moment, and what matches is found out once.
 
         Parameters
         ----------

@@ -21,6 +21,16 @@ _INSTANCE_NUMBER = format_path((0x00200013,))
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How many of each level match: an instance does, or holds one that does."""
+
+    patients: int
+    studies: int
+    series: int
+    instances: int
+
+
+@dataclass(frozen=True)
 class Row:
     """A study, a series or an instance.
 
@@ -59,9 +69,17 @@ class _Sort:
     descending: bool
 
     @property
+    def last(self) -> str:
+        return f"'{_LAST[self.descending]}'"
+
+    @property
     def key(self) -> str:
-        last = f"'{_LAST[self.descending]}'"
-        return f"coalesce(sorted.sort_key, {last})" if self.path else last
+        return f"coalesce(sorted.sort_key, {self.last})" if self.path else self.last
+
+    @property
+    def key_of_study(self) -> str:
+        choose = "max" if self.descending else "min"
+        return f"coalesce({choose}(sorted.sort_key), {self.last})" if self.path else self.last
 
     @property
     def join(self) -> str:
@@ -89,37 +107,58 @@ def parse_sort(sort: str, paths: Mapping[str, int], level: Level) -> _Sort:
     return _Sort(0 if known in (UID, META_UID) else known, sort.startswith("-"))
 
 
+def read_counts(cursor: Cursor, plan: Plan) -> Counts:
+    """Count what matches."""
+    begin, values = with_matched(plan)
+    cursor.execute(f"{begin}, counted AS ({_COUNTED}) SELECT {_COUNTS} FROM counted", values)  # noqa: S608
+    return _counts(cursor.fetchone() or (0, 0, 0, 0))
+
+
 def read_page(
     cursor: Cursor, plan: Plan, level: Level, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]
-) -> Page:
-    """Read the page after a cursor (empty: the first)."""
+) -> tuple[Counts, Page]:
+    """Read the page after a cursor (empty: the first), and count what matches on the way."""
     if level == "instance":
         return _instances(cursor, plan, sort, after, limit, columns)
     return _groups(cursor, plan, level, sort, after, limit, columns)
 
 
+# By study first: that is hashing and needs no sort of all series.
+_BY_STUDY = "SELECT study AS id, min(patient) AS patient, count(*) AS found, sum(n) AS n FROM matched GROUP BY study"
+_TOTALS = "count(DISTINCT patient) AS patients, count(*) AS studies, sum(found) AS series, sum(n) AS instances"
+_COUNTED = f"SELECT {_TOTALS} FROM ({_BY_STUDY}) AS by_study"  # noqa: S608
+_COUNTS = "counted.patients, counted.studies, counted.series, counted.instances"
+
+
+def _counts(row: tuple[Any, ...]) -> Counts:
+    return Counts(*(int(number or 0) for number in row[:4]))
+
+
 def _groups(
     cursor: Cursor, plan: Plan, level: Level, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]
-) -> Page:
+) -> tuple[Counts, Page]:
     begin, values = with_matched(plan)
     if level == "study":
-        choose = "max" if sort.descending else "min"
-        grouped = f"m.study AS id, {choose}({sort.key}) AS key, min(m.id) AS series, count(*) AS found, sum(m.n) AS n"
-        group = " GROUP BY m.study"
+        grouped = f"m.study AS id, min(m.patient) AS patient, {sort.key_of_study} AS key, min(m.id) AS series,"
+        grouped, group = f"{grouped} count(*) AS found, sum(m.n) AS n", " GROUP BY m.study"
+        counted = f"SELECT {_TOTALS} FROM row"  # noqa: S608
     else:
-        grouped, group = f"m.id, {sort.key} AS key, m.id AS series, 1 AS found, m.n", ""
+        grouped, group, counted = f"m.id, {sort.key} AS key, m.id AS series, 1 AS found, m.n", "", _COUNTED
     position = read_cursor(after, (str, int)) if after else ()
     only = f'WHERE (row.key, row.id) {sort.beyond} (%s COLLATE "C", %s)' if position else ""
     order = f"row.key {sort.direction}, row.id {sort.direction}"
     cursor.execute(
-        f"{begin}, row AS (SELECT {grouped} FROM matched AS m{sort.join}{group}), chosen AS"  # noqa: S608
-        f" (SELECT * FROM row {only} ORDER BY {order} LIMIT %s)"
-        " SELECT row.key, row.id, row.series, row.found, row.n, series.orthanc, study.orthanc, patient.orthanc"
-        " FROM chosen AS row JOIN research.series ON series.id = row.series JOIN research.study ON"
-        f" study.id = series.study JOIN research.patient ON patient.id = series.patient ORDER BY {order}",
+        f"{begin}, row AS MATERIALIZED (SELECT {grouped} FROM matched AS m{sort.join}{group}), counted AS ({counted}),"  # noqa: S608
+        f" chosen AS (SELECT * FROM row {only} ORDER BY {order} LIMIT %s)"
+        f" SELECT {_COUNTS}, row.key, row.id, row.series, row.found, row.n, row.of_series, row.of_study, row.of_patient"
+        " FROM counted LEFT JOIN (SELECT row.*, series.orthanc AS of_series, study.orthanc AS of_study,"
+        " patient.orthanc AS of_patient FROM chosen AS row JOIN research.series ON series.id = row.series"
+        " JOIN research.study ON study.id = series.study JOIN research.patient ON patient.id = series.patient) AS row"
+        f" ON true ORDER BY {order}",
         [*values, *position, limit + 1],
     )
-    found = cursor.fetchall()
+    answer = cursor.fetchall()
+    found = [each[4:] for each in answer if each[5] is not None]
     shown = read_values(cursor, [each[2] for each in found[:limit]], columns)
     rows = [
         Row(
@@ -133,12 +172,15 @@ def _groups(
         )
         for _, _, number, count, n, series, study, patient in found[:limit]
     ]
-    return Page(rows, write_cursor(found[limit - 1][0], found[limit - 1][1]) if len(found) > limit else None)
+    following = write_cursor(found[limit - 1][0], found[limit - 1][1]) if len(found) > limit else None
+    return _counts(answer[0]), Page(rows, following)
 
 
-def _instances(cursor: Cursor, plan: Plan, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]) -> Page:
+def _instances(
+    cursor: Cursor, plan: Plan, sort: _Sort, after: str, limit: int, columns: Mapping[int, TagPath]
+) -> tuple[Counts, Page]:
     position = read_cursor(after, (str, int, int, str)) if after else ()
-    chosen = _series_after(cursor, plan, sort, position[:2], limit)
+    counts, chosen = _series_after(cursor, plan, sort, position[:2], limit)
     begin, values = with_verdict(plan, list(chosen))
     test, more = plan.instance
     only, here = "", list[Any]()
@@ -164,30 +206,34 @@ def _instances(cursor: Cursor, plan: Plan, sort: _Sort, after: str, limit: int, 
         for number, _, orthanc, delta, series, study, patient in found[:limit]
     ]  # fmt: skip
     if len(found) <= limit:
-        return Page(rows, None)
+        return counts, Page(rows, None)
     last = found[limit - 1]
-    return Page(rows, write_cursor(chosen[last[0]], last[0], last[1], unpack_id(last[2])))
+    return counts, Page(rows, write_cursor(chosen[last[0]], last[0], last[1], unpack_id(last[2])))
 
 
-def _series_after(cursor: Cursor, plan: Plan, sort: _Sort, position: tuple[Any, ...], limit: int) -> dict[int, str]:
-    """Return the series, in order, that a page of instances lies in, with their sort keys."""
+def _series_after(
+    cursor: Cursor, plan: Plan, sort: _Sort, position: tuple[Any, ...], limit: int
+) -> tuple[Counts, dict[int, str]]:
+    """Count what matches; return the series, in order, that a page of instances lies in, with their sort keys."""
     begin, values = with_matched(plan)
     order = f"row.key {sort.direction}, row.id {sort.direction}"
     only = f'WHERE (row.key, row.id) {sort.beyond}= (%s COLLATE "C", %s)' if position else ""
     cursor.execute(
-        f"{begin}, row AS (SELECT m.id, {sort.key} AS key, m.n FROM matched AS m{sort.join})"  # noqa: S608
-        f" SELECT row.id, row.key, row.n FROM row {only} ORDER BY {order} LIMIT %s",
+        f"{begin}, row AS (SELECT m.id, {sort.key} AS key, m.n FROM matched AS m{sort.join}), counted AS ({_COUNTED}),"  # noqa: S608
+        f" chosen AS (SELECT * FROM row {only} ORDER BY {order} LIMIT %s)"
+        f" SELECT {_COUNTS}, row.id, row.key, row.n FROM counted LEFT JOIN chosen AS row ON true ORDER BY {order}",
         [*values, *position, limit + 2],
     )
+    answer = cursor.fetchall()
     chosen: dict[int, str] = {}
     enough = 0
-    for number, key, n in cursor.fetchall():
+    for number, key, n in (each[4:] for each in answer if each[4] is not None):
         chosen[number] = key
         # Of the series in which the page before ended, nothing may be left.
         enough += 0 if position and number == position[1] else n
         if enough > limit:
             break
-    return chosen
+    return _counts(answer[0]), chosen
 
 
 def read_values(

@@ -9,7 +9,7 @@ paths and of the fragments below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from website.index.document import format_path
 from website.index.forms import META_UID, ODD, PLAIN_NUMBER, UID
 
 Fragment = tuple[str, list[Any]]
+Test = tuple[str, Operand]
 
 _FALSE: Fragment = ("false", [])
 
@@ -65,48 +66,68 @@ def translate(node: Node, paths: Mapping[str, int]) -> Plan:
 class _Translator:
     def __init__(self, paths: Mapping[str, int]) -> None:
         self._paths = paths
-        self._known: dict[tuple[int, str, Operand], tuple[str, str, Fragment]] = {}
+        self._known: dict[tuple[int, str, tuple[Test, ...]], tuple[str, str, Fragment]] = {}
         self.columns: list[Fragment] = []
 
     def node(self, node: Node) -> tuple[str, str, Fragment]:
         """Return what must match and what may of a series, and the meaning for an instance."""
         if isinstance(node, Condition):
             operator = OPERATORS[node.operator]
-            answer = self._test(format_path(node.path), operator.test, operator.operand(node.operands))
+            answer = self._test(format_path(node.path), "AND", (_test_of(node),))
             return _negated(answer) if operator.negated else answer
         if isinstance(node, Not):
             return _negated(self.node(node.part))
-        answers = [self.node(part) for part in node.parts]
         joined, none = ("AND", "true") if isinstance(node, And) else ("OR", "false")
+        answers = self._parts(joined, node.parts)
         musts, mays = _joined(joined, none, [a[0] for a in answers]), _joined(joined, none, [a[1] for a in answers])
         texts = _joined(joined, none, [a[2][0] for a in answers])
         return musts, mays, (texts, [value for a in answers for value in a[2][1]])
 
-    def _test(self, path: str, test: str, operand: Operand) -> tuple[str, str, Fragment]:
+    def _parts(self, joined: str, parts: Sequence[Node]) -> list[tuple[str, str, Fragment]]:
+        """Translate parts; those that test one path are one test of its facts, so that a range costs one look-up."""
+        tests: dict[str, list[Test]] = {}
+        others: list[Node] = []
+        for part in parts:
+            if isinstance(part, Condition) and not OPERATORS[part.operator].negated:
+                tests.setdefault(format_path(part.path), []).append(_test_of(part))
+            else:
+                others.append(part)
+        merged = []
+        for path, each in tests.items():
+            apart = [[one] for one in each] if self._paths.get(path) in (UID, META_UID) else [each]
+            merged += [self._test(path, joined, tuple(some)) for some in apart]
+        return [*merged, *map(self.node, others)]
+
+    def _test(self, path: str, joined: str, tests: tuple[Test, ...]) -> tuple[str, str, Fragment]:
         number = self._paths.get(path)
         if number is None:
             return "false", "false", _FALSE
-        key = (number, test, operand)
+        key = (number, joined, tests)
         if key not in self._known:
-            self._known[key] = self._add(number, test, operand)
+            self._known[key] = self._add(number, joined, tests)
         return self._known[key]
 
-    def _add(self, path: int, test: str, operand: Operand) -> tuple[str, str, Fragment]:
+    def _add(self, path: int, joined: str, tests: tuple[Test, ...]) -> tuple[str, str, Fragment]:
         own = path in (UID, META_UID)
         at = len(self.columns) // 2
-        fact, values = _FACTS[test](operand)
+        fact, values = _all_or_any(joined, [_FACTS[test](operand) for test, operand in tests])
         base = (
             f"s.id IN (SELECT held.series FROM research.series_fact AS held WHERE held.path = {path} AND held.fact IN"  # noqa: S608
             f" (SELECT fact.id FROM research.fact WHERE fact.path = {path} AND {fact}))"
         )
-        if test == "present":
+        if [test for test, _ in tests] == ["present"]:
             base = f"s.id IN (SELECT held.series FROM research.series_fact AS held WHERE held.path = {path})"  # noqa: S608
         self.columns.append(_FALSE if own else (base, values))
-        self.columns.append(_own_uid(test, operand) if own else (f"{path} = ANY (s.mixed)", []))
-        entry, values = _ENTRIES[test](_Entry(path), operand)
+        self.columns.append(_own_uid(*tests[0]) if own else (f"{path} = ANY (s.mixed)", []))
+        entry, values = _all_or_any(joined, [_ENTRIES[test](_Entry(path), operand) for test, operand in tests])
         if not own:
-            entry = f"CASE WHEN i.delta ? '{path}' THEN {entry} ELSE v.b{at} END"
+            entry = f"CASE WHEN v.x{at} AND i.delta ? '{path}' THEN {entry} ELSE v.b{at} END"
         return f"(v.b{at} AND NOT v.x{at})", f"(v.b{at} OR v.x{at})", (entry, values)
+
+
+def _test_of(condition: Condition) -> Test:
+    operator = OPERATORS[condition.operator]
+    return operator.test, operator.operand(condition.operands)
 
 
 def _negated(answer: tuple[str, str, Fragment]) -> tuple[str, str, Fragment]:
@@ -116,6 +137,11 @@ def _negated(answer: tuple[str, str, Fragment]) -> tuple[str, str, Fragment]:
 
 def _joined(word: str, none: str, parts: list[str]) -> str:
     return f"({f' {word} '.join(parts)})" if parts else none
+
+
+def _all_or_any(word: str, tests: list[Fragment]) -> Fragment:
+    none = "true" if word == "AND" else "false"
+    return _joined(word, none, [text for text, _ in tests]), [value for _, values in tests for value in values]
 
 
 def _own_uid(test: str, operand: Operand) -> Fragment:
@@ -160,7 +186,7 @@ def _fact_equal(operand: Operand) -> Fragment:
 
 
 def _any(tests: list[Fragment]) -> Fragment:
-    return _joined("OR", "false", [text for text, _ in tests]), [value for _, values in tests for value in values]
+    return _all_or_any("OR", tests)
 
 
 def _fact_clash(operand: Operand) -> Fragment:

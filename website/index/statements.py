@@ -16,32 +16,52 @@ def with_verdict(plan: Plan, series: list[int] | None = None) -> Fragment:
 
     Of ``series`` alone, where they are given.
     """
-    only, given = (" WHERE s.id = ANY (%s)", [series]) if series is not None else ("", [])
-    names = [f"{'bx'[at % 2]}{at // 2}" for at in range(len(plan.columns))]
-    tests = "".join(f", {text} AS {name}" for name, (text, _) in zip(names, plan.columns, strict=True))
-    # OFFSET 0: each test is computed once for each series, however often must and may name it.
-    columns = f"s.id, s.study, s.patient, s.orthanc, s.instances, s.mixed{tests}"
-    source = f"SELECT {columns} FROM research.series AS s{only} OFFSET 0"  # noqa: S608
+    source, values = _tested(plan, series)
     return (
         f"WITH verdict AS MATERIALIZED (SELECT v.*, {plan.must} AS must FROM ({source}) AS v WHERE {plan.may})",  # noqa: S608
-        [*(value for _, values in plan.columns for value in values), *given],
+        values,
     )
 
 
 def with_matched(plan: Plan) -> Fragment:
     """Begin a statement: ``matched`` holds the series with some matching instance, and how many they are, ``n``."""
+    source, values = _tested(plan)
+    count, more = _count(plan, plan.must)
+    columns = f"v.id, v.study, v.patient, {count} AS n"
+    found = f"SELECT {columns} FROM ({source}) AS v WHERE {plan.may} OFFSET 0"  # noqa: S608
+    matched = f"SELECT m.* FROM ({found}) AS m WHERE m.n > 0"  # noqa: S608
+    return f"WITH matched AS MATERIALIZED ({matched})", more + values
+
+
+def with_verdict_and_matched(plan: Plan) -> Fragment:
+    """Begin a statement with ``verdict`` and, of it, ``matched``, which here says too where its series are mixed."""
     verdict, values = with_verdict(plan)
-    columns = "v.id, v.study, v.patient, v.orthanc, v.mixed"
-    whole = f"SELECT {columns}, v.instances::bigint AS n FROM verdict AS v WHERE v.must"  # noqa: S608
-    if plan.certain:
-        return f"{verdict}, matched AS MATERIALIZED ({whole})", values
-    test, more = plan.instance
-    # The LATERAL aggregate keeps PostgreSQL to the instances of the series in question, by the index on series.
-    counted = (
-        f"SELECT {columns}, counted.n FROM verdict AS v CROSS JOIN LATERAL (SELECT count(*) AS n"  # noqa: S608
-        f" FROM research.instance AS i WHERE i.series = v.id AND {test}) AS counted WHERE NOT v.must AND counted.n > 0"
+    count, more = _count(plan, "v.must")
+    found = f"SELECT v.id, v.mixed, {count} AS n FROM verdict AS v OFFSET 0"  # noqa: S608
+    matched = f"SELECT m.* FROM ({found}) AS m WHERE m.n > 0"  # noqa: S608
+    return f"{verdict}, matched AS MATERIALIZED ({matched})", values + more
+
+
+def _tested(plan: Plan, series: list[int] | None = None) -> Fragment:
+    """Return a subquery of the series with the tests of their bases."""
+    only, given = (" WHERE s.id = ANY (%s)", [series]) if series is not None else ("", [])
+    names = [f"{'bx'[at % 2]}{at // 2}" for at in range(len(plan.columns))]
+    tests = "".join(f", {text} AS {name}" for name, (text, _) in zip(names, plan.columns, strict=True))
+    # OFFSET 0: each test is computed once for each series, however often must and may name it.
+    columns = f"s.id, s.study, s.patient, s.orthanc, s.instances, s.mixed{tests}"
+    return (
+        f"SELECT {columns} FROM research.series AS s{only} OFFSET 0",  # noqa: S608
+        [*(value for _, values in plan.columns for value in values), *given],
     )
-    return f"{verdict}, matched AS MATERIALIZED ({whole} UNION ALL {counted})", values + more
+
+
+def _count(plan: Plan, must: str) -> Fragment:
+    """Count the matching instances of a series ``v``: all of them are known, some are looked for, by the index."""
+    if plan.certain:
+        return "v.instances::bigint", []
+    test, values = plan.instance
+    some = f"SELECT count(*) FROM research.instance AS i WHERE i.series = v.id AND {test}"  # noqa: S608
+    return f"CASE WHEN {must} THEN v.instances::bigint ELSE ({some}) END", values
 
 
 def values_at(path: int) -> str:
