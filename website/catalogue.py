@@ -15,6 +15,7 @@ from common.tags import TagPath, parse_tag, parse_tag_path
 from website.index import Index, IndexDocument, InstanceIds, Level
 from website.index.document import pack_id, unpack_id
 from website.plots import Plot, by_year
+from website.result_cache import ResultCache
 from website.settings import WebsiteSettings
 
 __all__ = ["LEVELS", "SORTS", "Catalogue", "Level", "ResultPage", "ResultRow"]
@@ -35,6 +36,7 @@ SORTS: Mapping[Level, tuple[tuple[str, str], ...]] = {
 _TABLE_PAGE = 1000
 _MOST_COLUMNS = 100
 _MOST_DATES = 10_000
+_DATES = ("StudyDate",)
 _SAMPLE = 21
 _SQL = Path(__file__).with_name("catalogue.sql")
 
@@ -65,10 +67,11 @@ class Catalogue:
         self._database = database
         self._settings = settings
         self._statements = load_statements(_SQL)
+        self._cache = ResultCache(index.generation)
 
     def count(self, node: Node) -> dict[str, int]:
         """Count patients, studies, series and instances."""
-        return asdict(self._index.count(node))
+        return asdict(self._cache.get(("count", node), lambda: self._index.count(node)))
 
     def columns(self, level: Level) -> tuple[str, ...]:
         """Return the keywords shown of a study, a series or an instance."""
@@ -86,7 +89,20 @@ class Catalogue:
         after: str = "",
         columns: Sequence[str] = (),
     ) -> ResultPage:
-        """Return a page of what matches, in one of the orders of :data:`SORTS`.
+        """Return a page of what matches: see :meth:`search`."""
+        return self.search(node, level, limit=limit, sort=sort, after=after, columns=columns)[1]
+
+    def search(
+        self,
+        node: Node,
+        level: Level,
+        *,
+        limit: int,
+        sort: str = "",
+        after: str = "",
+        columns: Sequence[str] = (),
+    ) -> tuple[dict[str, int], ResultPage]:
+        """Count what matches, as :meth:`count`, and return a page of it, in one of the orders of :data:`SORTS`.
 
         Raises
         ------
@@ -95,25 +111,34 @@ class Catalogue:
         """
         order = sort if sort in dict(SORTS[level]) else SORTS[level][0][0]
         wanted = {keyword: _path(keyword) for keyword in columns or self.columns(level)}
-        found = self._index.page(node, level, order, after, limit, list(wanted.values()))
+        counts, found = self._index.search(node, level, order, after, limit, list(wanted.values()))
         rows = [
             ResultRow(getattr(row, level), row.series_count, row.instance_count, _texts(row.values, wanted))
             for row in found.rows
         ]
-        return ResultPage(rows, found.next)
+        return asdict(counts), ResultPage(rows, found.next)
 
     def newest(self, node: Node, limit: int) -> list[ResultRow]:
         """Return the studies that arrived last."""
-        return self.page(node, "study", sort=_ARRIVED[0], limit=limit).rows
+        return self._cache.get(
+            ("newest", node, limit), lambda: self.page(node, "study", sort=_ARRIVED[0], limit=limit).rows
+        )
 
     def facets(self, node: Node, keywords: Sequence[str], limit: int) -> dict[str, list[tuple[str, int]]]:
         """Return the commonest values of some elements, and how many instances hold them."""
-        found = self._index.facets(node, keywords, limit)
+        found = self._cache.get(
+            ("facets", node, tuple(keywords), limit), lambda: self._index.facets(node, keywords, limit)
+        )
         return {keyword: [(each.value, each.instances) for each in found[keyword]] for keyword in keywords}
+
+    def knows_facets(self, node: Node, keywords: Sequence[str], limit: int) -> bool:
+        """Tell whether :meth:`facets` and :meth:`years` can answer at once, without the index."""
+        years = ("facets", node, _DATES, _MOST_DATES)
+        return self._cache.holds(("facets", node, tuple(keywords), limit)) and self._cache.holds(years)
 
     def years(self, node: Node) -> Plot | None:
         """Return how many instances are of which year."""
-        return by_year(self.facets(node, ["StudyDate"], _MOST_DATES)["StudyDate"])
+        return by_year(self.facets(node, _DATES, _MOST_DATES)[_DATES[0]])
 
     def suggest_tags(self, prefix: str) -> list[tuple[str, str]]:
         """Return tags of the index that begin so, each with a note (none)."""

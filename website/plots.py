@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 _WIDTH = 560
 _ROW = 24
@@ -25,6 +25,7 @@ class Bar:
     width: float
     height: float
     labelled: bool = True
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Plot:
     height: int
     label_width: int = 0
     upright: bool = False
+
+    def linked(self, url: Callable[[Bar], str]) -> Plot:
+        """Return the same plot with bars that lead somewhere."""
+        return replace(self, bars=tuple(replace(bar, url=url(bar)) if bar.count else bar for bar in self.bars))
 
     @property
     def summary(self) -> str:

@@ -82,6 +82,7 @@ TABLE = {
     "GET /search.zip": Expect("download", query="q=Modality Exists"),
     "GET /search/add": Expect("see", (200, 302, 303), query="tag=Modality&operator=StrEquals&value=CT"),
     "GET /search/suggest": Expect("see", query="q=Mod&at=3"),
+    "GET /search/overview": Expect("see", query="q=Modality+Exists"),
     "GET /studies/<orthanc:study_id>": SEE,
     "GET /series/<orthanc:series_id>": SEE,
     "GET /instances/<orthanc:instance_id>": SEE,

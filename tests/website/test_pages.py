@@ -62,7 +62,7 @@ def test_a_ct_only_user_gets_ct_only(portal_with_orthanc, store) -> None:
     assert {row["OrthancInstance"] for row in rows} == permitted
     offered = client.get("/search/suggest", query_string={"q": "Modality StrEquals ", "at": "19"}).json["items"]
     assert [each["text"] for each in offered] == ["CT"]
-    facets = client.get("/search").text.split('class="facets', 1)[1].split("</aside>")[0]
+    facets = client.get("/search/overview").text.split('class="facets', 1)[1].split("</aside>")[0]
     assert "Knee" not in facets
     assert "MR" not in facets
 
@@ -188,6 +188,28 @@ def test_the_builder_and_the_facets_write_the_query(portal_with_orthanc, store) 
     assert (
         client.get("/search/add", query_string={**given, "tag": "Nonsense"}, follow_redirects=True).status_code == 400
     )
+
+
+def test_the_overview_is_on_the_page_too(portal_with_orthanc, store) -> None:
+    """Without a script a link shows it; once it is known, the page brings it along."""
+    client = portal_with_orthanc.client("full")
+    query = "?q=Modality+In+(CT,+MR)"
+    first = client.get(f"/search{query}").text
+    assert "data-load" in first
+    assert 'class="facets' not in first
+    assert "StudyDescription+StrEquals+Knee" in client.get(f"/search{query}&overview=1").text
+    assert 'class="facets' in client.get(f"/search{query}").text
+    assert client.get("/search/overview?q=Modality+Nonsense").status_code == 400
+
+
+def test_an_overview_changes_with_the_index(portal_with_orthanc, store) -> None:
+    client, index = portal_with_orthanc.client("full"), portal_with_orthanc.services.index
+    before = client.get("/search/overview").text
+    document = index.document(store.ids[3])
+    index.remove([store.ids[3]])
+    assert client.get("/search/overview").text != before
+    index.add([document])
+    assert client.get("/search/overview").text == before
 
 
 def test_status_where_the_sides_share_no_database(portal_with_orthanc) -> None:

@@ -189,6 +189,10 @@ class Index:
         for at in range(0, len(series), _SERIES_AT_ONCE):
             yield from self._hits(node, series[at : at + _SERIES_AT_ONCE], documents)
 
+    def generation(self) -> int:
+        """Return a number that every change raises: what was read holds while it stays."""
+        return int(self._database.call("SELECT number FROM research.index_generation")[0][0])
+
     def count_instances(self) -> int:
         """Count all instances."""
         return self.count(EVERYTHING).instances

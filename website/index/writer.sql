@@ -49,6 +49,7 @@ FROM (VALUES %s) AS given (id, added, mixed) WHERE series.id = given.id
 
 -- name: lock_and_remove_instances
 SELECT pg_advisory_xact_lock(hashtext('research-pacs index'));
+UPDATE research.index_generation SET number = number + 1;
 DELETE FROM research.instance WHERE orthanc = ANY(%s) RETURNING series
 
 -- name: count_removed

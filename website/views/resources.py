@@ -51,8 +51,7 @@ def _members_page(level: Level, identifier: str, members: Level) -> dict[str, An
     """Collect what a study or series page shows; nothing permitted in it is as if it were not there."""
     catalogue, limit = current_catalogue(), services().settings.results_per_page
     permitted = catalogue.within(level, identifier, current_access().see)
-    found = catalogue.page(permitted, members, after=request.args.get("after", ""), limit=limit)
-    counts = catalogue.count(permitted)
+    counts, found = catalogue.search(permitted, members, after=request.args.get("after", ""), limit=limit)
     if not counts["instances"]:
         raise NotFoundError
     AccessRecord.current().note(counts=counts)

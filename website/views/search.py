@@ -11,7 +11,7 @@ from common.errors import QueryError
 from common.query import all_of, describe, parse
 from common.query.operators import OPERATORS
 from website.audit_requests import AccessRecord
-from website.catalogue import LEVELS, SORTS, Catalogue, Level
+from website.catalogue import LEVELS, SORTS, Level
 from website.completion import complete
 from website.context import current_access, current_catalogue, services
 from website.guard import requires
@@ -52,11 +52,13 @@ def _result(query: str, tree: Any, level: Level) -> dict[str, Any]:
     catalogue = current_catalogue()
     permitted = all_of([tree, current_access().see])
     sort, after = request.args.get("sort", SORTS[level][0][0]), request.args.get("after", "")
-    found = catalogue.page(permitted, level, sort=sort, after=after, limit=services().settings.results_per_page)
-    counts = catalogue.count(permitted)
+    counts, found = catalogue.search(
+        permitted, level, sort=sort, after=after, limit=services().settings.results_per_page
+    )
     AccessRecord.current().note(query=query, english=describe(tree), counts=counts)
     if not after:
         Searches(services().database).remember(current_access().user, query)
+    at_once = "overview" in request.args or catalogue.knows_facets(permitted, FACETS, FACET_VALUES)
     return {
         "rows": found.rows,
         "next": found.next,
@@ -65,16 +67,24 @@ def _result(query: str, tree: Any, level: Level) -> dict[str, Any]:
         "sorts": SORTS[level],
         "columns": catalogue.columns(level),
         "counts": counts,
-        "facets": _facets(catalogue, permitted, query, level),
-        "years": catalogue.years(permitted),
+        "overview": _overview(permitted, query, level) if at_once else None,
         "known_tags": FACETS,
         "resource_url": _resource_url,
     }
 
 
-def _facets(catalogue: Catalogue, permitted: Any, query: str, level: Level) -> list[dict[str, Any]]:
+@blueprint.get("/search/overview")
+@requires("see", costly=True)
+def show_overview() -> str:
+    """Show what the result holds, by value and year: the part of the search page that is loaded after its rows."""
+    query, tree = request.args.get("q", "").strip(), _asked_for()
+    return render_template("_overview.html", overview=_overview(tree, query, _level()))
+
+
+def _overview(permitted: Any, query: str, level: Level) -> dict[str, Any]:
+    catalogue = current_catalogue()
     found = catalogue.facets(permitted, FACETS, FACET_VALUES)
-    return [
+    facets = [
         {
             "label": keyword,
             "choices": [
@@ -88,6 +98,17 @@ def _facets(catalogue: Catalogue, permitted: Any, query: str, level: Level) -> l
         }
         for keyword, values in found.items()
     ]
+    years = catalogue.years(permitted)
+    return {
+        "facets": facets,
+        "years": years.linked(lambda bar: _of_year(query, level, int(bar.label))) if years else None,
+    }
+
+
+def _of_year(query: str, level: Level, year: int) -> str:
+    """Return the address of the same search within one year."""
+    after = extend(query, "StudyDate", "DateAfter", f"{year - 1:04}-12-31")
+    return url_for(".show_search", q=extend(after, "StudyDate", "DateBefore", f"{year + 1:04}-01-01"), level=level)
 
 
 def _narrowed(query: str, keyword: str, value: str) -> str:

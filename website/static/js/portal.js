@@ -20,6 +20,14 @@
   document.addEventListener('error', (event) => { if (event.target.tagName === 'IMG') fallback(event.target); }, true);
   document.querySelectorAll('img[data-fallback]').forEach((img) => { if (img.complete && !img.naturalWidth) fallback(img); });
 
+  // Parts of a page that cost more than the rest arrive after it.
+  document.querySelectorAll('[data-load]').forEach(async (place) => {
+    const answer = await fetch(place.dataset.load, { headers: { Accept: 'text/html' } }).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected) { place.removeAttribute('aria-busy'); return; } // its link stays
+    const part = new DOMParser().parseFromString(await answer.text(), 'text/html').body;
+    place.replaceWith(...part.children);
+  });
+
   const tree = document.querySelector('.elements');
   const filter = document.querySelector('[data-filter-elements]');
   if (!tree || !filter) return;
