@@ -16,6 +16,7 @@ from website.audit_requests import install_audit
 from website.dicomweb.roots import strip_roots
 from website.error_pages import install_error_pages
 from website.guard import install_guard
+from website.programs import mount_api
 from website.services import build_services
 from website.settings import WebsiteSettings
 from website.views import blueprints
@@ -60,6 +61,7 @@ def create_app(settings: WebsiteSettings, *, database: Database | None = None, s
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.wsgi_app = mount_api(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.wsgi_app = strip_roots(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
 

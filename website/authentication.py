@@ -12,6 +12,7 @@ from common.auth.alb import ACCESS_HEADER, DATA_HEADER, AlbVerifier
 from common.auth.identity import Directory, Identity
 from common.auth.sessions import Session, Sessions
 from common.auth.users import Users
+from website.programs import is_for_programs
 
 SESSION_KEY = "token"
 _ALB_COOKIE = "AWSELBAuthSessionCookie"
@@ -78,6 +79,15 @@ class SessionAuthenticator:
             self._sessions.revoke(found.id)
         return make_response(redirect(self._sign_out_url or "/login/out", 303))
 
+    def begin(self, identity: Identity, request: Request) -> None:
+        """Begin a session for a user whom something else logged in, if theirs is not there yet."""
+        found = self.find()
+        if found is not None and found.identity.user == identity.user:
+            return
+        session.pop(SESSION_KEY, None)
+        agent = request.user_agent.string
+        session[SESSION_KEY] = self._sessions.create(identity, address=request.remote_addr or "", agent=agent)
+
     def find(self) -> Session | None:
         """Return the session that the cookie stands for."""
         token = session.get(SESSION_KEY)
@@ -85,24 +95,35 @@ class SessionAuthenticator:
 
 
 class AlbAuthenticator:
-    """The load balancer logs users in; its headers are verified with every request, and there is no session of ours."""
+    """The load balancer logs users in; its headers are verified with every request.
+
+    A page that they open also begins a session of ours. Its cookie counts on the paths for programs alone, where the
+    balancer logs nobody in and its headers are not believed: a page's viewer fetches images there.
+    """
 
     has_login_page = False
 
-    def __init__(self, verifier: AlbVerifier, users: Users, *, sign_out_url: str = "") -> None:
+    def __init__(
+        self, verifier: AlbVerifier, users: Users, own: SessionAuthenticator, *, sign_out_url: str = ""
+    ) -> None:
+        self._own = own
         self.form_targets = origins(sign_out_url)
         self._sign_out_url = sign_out_url
         self._verifier = verifier
         self._users = users
 
-    def identify(self, request: Request) -> Identity:
-        """Return the user whom the balancer's headers prove."""
+    def identify(self, request: Request) -> Identity | None:
+        """Return the user whom the balancer's headers prove, on paths for programs that of our session."""
+        if is_for_programs(request):
+            return self._own.identify(request)
         identity = self._verifier.verify(request.headers.get(DATA_HEADER), request.headers.get(ACCESS_HEADER))
         self._users.note_login(identity)
+        self._own.begin(identity, request)
         return identity
 
     def log_out(self, request: Request) -> Response:
-        """Expire the balancer's cookies, and go to where Cognito ends its own session."""
+        """End our session, expire the balancer's cookies, and go to where Cognito ends its own session."""
+        self._own.log_out(request)
         response = make_response(redirect(self._sign_out_url or "/", 303))
         shards = {f"{_ALB_COOKIE}-{number}" for number in range(4)}
         for name in sorted(shards | {name for name in request.cookies if name.startswith(_ALB_COOKIE)}):

@@ -23,6 +23,7 @@ from common.log import describe_exception
 from website.audit_requests import AccessRecord
 from website.context import services
 from website.dicomweb.media_types import NotAcceptableError
+from website.programs import is_for_programs
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,11 @@ _SENTENCES = {
     500: "Something went wrong here; it has been logged.",
     503: "A part of the platform does not answer: try again later.",
 }
-# What a program asks for; it gets a status, not a redirect to a login page.
-_PROGRAM_PREFIXES = ("/api/", "/dicom-web/")
 
 
 def for_program() -> bool:
     """Tell whether this request comes from a program rather than from a person's browser."""
-    if request.path.startswith(_PROGRAM_PREFIXES) or request.path.endswith((".json", ".csv", ".zip", ".dcm")):
+    if is_for_programs(request) or request.path.endswith((".json", ".csv", ".zip", ".dcm")):
         return True
     # Browsers name HTML when a person goes somewhere; scripts and pictures accept anything.
     return "text/html" not in request.accept_mimetypes.values() or "Authorization" in request.headers

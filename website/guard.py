@@ -21,6 +21,7 @@ from website.audit_requests import AccessRecord
 from website.context import services
 from website.dicomweb.roots import LINK_KEY, SHARE_KEY
 from website.error_pages import for_program
+from website.programs import under_api
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -61,6 +62,11 @@ class Requirement:
     def takes_tokens(self) -> bool:
         """Tell whether an API token can open this route."""
         return not self.interactive and self.level not in ("public", "login", "admin")
+
+    @property
+    def under_api(self) -> bool:
+        """Tell whether the route is there under ``/api/`` too: what programs search and fetch."""
+        return self.takes_tokens and self.level in ("see", "download", "export")
 
 
 # Files that come with the program and libraries.
@@ -115,6 +121,8 @@ def install_guard(app: Flask, csrf: CSRFProtect) -> None:
         if requirement is None:
             return None  # no such route, or not with this method: Flask answers
         _limit_body(requirement)
+        if under_api(request) and not requirement.under_api:
+            raise NotFoundError
         if request.endpoint in _STATIC:
             return None
         elsewhere = _other_host(requirement)

@@ -103,7 +103,8 @@ def _authenticator(
                 claim_groups=settings.cognito_claim_groups,
             )
         )
-        return AlbAuthenticator(verifier, users, sign_out_url=settings.sign_out_url)
+        own = SessionAuthenticator(sessions, _cognito(settings))
+        return AlbAuthenticator(verifier, users, own, sign_out_url=settings.sign_out_url)
     return SessionAuthenticator(
         sessions, accounts, sign_out_url=settings.sign_out_url, form_targets=origins(settings.oidc_issuer)
     )

@@ -127,3 +127,27 @@ def test_cognito_tells_groups_as_they_are_now(pool, monkeypatch):
         directory.groups("carol")
     with pytest.raises(UnauthenticatedError):
         directory.groups("nobody")
+
+
+@pytest.mark.parametrize("path", ["/api/search.json", "/dicom-web/studies"])
+def test_on_paths_for_programs_the_cookie_counts_that_a_page_has_set_and_no_header(alb_portal, headers, path):
+    client = alb_portal.client()
+    assert client.get(path, headers=headers).status_code == 401
+    assert client.get("/purpose", headers=headers).status_code == 200
+    assert client.get(path).status_code == 200
+    assert alb_portal.rows()[-1]["user"] == "alice"
+    assert client.get("/purpose").status_code == 401  # where the balancer logs in, our cookie alone is no proof
+    client.post("/logout", headers={**headers, "X-CSRFToken": alb_portal.csrf(client)})
+    assert client.get(path).status_code == 401
+
+
+def test_another_user_of_the_balancer_gets_another_session(alb_portal, headers, pool, balancer):
+    client = alb_portal.client()
+    client.get("/purpose", headers=headers)
+    pool.add_user("dora", "full")
+    access = pool.log_in("dora")["AccessToken"]
+    claims = {"sub": jwt.get_unverified_claims(access)["sub"], "username": "dora"}
+    data = balancer.token(claims, issuer=pool.issuer, client=pool.client_id)
+    client.get("/purpose", headers={"x-amzn-oidc-data": data, "x-amzn-oidc-accesstoken": access})
+    client.get("/api/search.json")
+    assert alb_portal.rows()[-1]["user"] == "dora"
