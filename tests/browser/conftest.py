@@ -20,6 +20,7 @@ from common.storage import Storage
 from demo.servers.process import free_port
 from tests.helpers.research_store import ResearchStore, mixed_files
 from website.app import create_app
+from website.context import Services
 from website.index import Index
 from website.settings import load_settings
 
@@ -50,6 +51,7 @@ class Site:
 
     url: str
     store: ResearchStore
+    services: Services
 
 
 @pytest.fixture
@@ -80,12 +82,14 @@ def site(research_database, research_orthanc, tmp_path) -> Iterator[Site]:
     store = ResearchStore(Orthanc(research_orthanc.url, *research_orthanc.auth), Index(services.database))
     store.add(*mixed_files())
     server = make_server("127.0.0.1", port, app, threaded=True)
+    server.daemon_threads = False  # closing waits for the answers that a viewer asked for last
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield Site(f"http://127.0.0.1:{port}", store)
+    yield Site(f"http://127.0.0.1:{port}", store, services)
     server.shutdown()
     thread.join()
     server.server_close()
+    services.minutes.close()
     services.audit.close()
     services.access_log.close()
     services.database.close()

@@ -113,6 +113,8 @@ TABLE = {
     "POST /dicom-web/studies": Expect("store", (400,)),
     "POST /dicom-web/studies/<uid:study_uid>": Expect("store", (400,)),
     # the viewer: its page needs what DICOMweb needs; no viewer is installed here
+    "GET /studies/<orthanc:study_id>/viewer": Expect("download", (302,)),
+    "GET /series/<orthanc:series_id>/viewer": Expect("download", (302,)),
     "GET /viewer/": Expect("login", (302,)),
     "GET /viewer/viewer": Expect("download", (404,)),
     "GET /viewer/<path:path>": Expect("public", (404,)),

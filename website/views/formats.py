@@ -39,8 +39,13 @@ _ACCOUNT = (
     ("tokens.show_tokens", "API tokens", "download"),
     ("sessions.show_sessions", "Sessions", "login"),
 )
-# Places that take a study, a series or an instance further: by endpoint and the argument's name.
-_RESOURCE = (("viewer.open_study", "Open in viewer", "study"),)
+# Places that take a study or a series further: endpoint, label, kind of resource, what a user must be allowed to do.
+_RESOURCE = (
+    ("viewer.open_study", "Open in viewer", "study", "download"),
+    ("viewer.open_series", "Open in viewer", "series", "download"),
+    ("links.show_study", "Share …", "study", "see"),
+    ("links.show_series", "Share …", "series", "see"),
+)
 _RESULT = (("exports.new_export", "Export …", "export"),)
 
 
@@ -55,8 +60,8 @@ def _resource_links(kind: str, identifier: str) -> list[Link]:
     named: dict[str, Any] = {f"{kind}_id": identifier}
     return [
         Link(label, url_for(endpoint, **named))
-        for endpoint, label, wanted in _RESOURCE
-        if wanted == kind and endpoint in current_app.view_functions and current_access().may("see")
+        for endpoint, label, wanted, action in _RESOURCE
+        if wanted == kind and endpoint in current_app.view_functions and current_access().may(action)
     ]
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
 from flask import Blueprint, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from common.errors import NotFoundError
-from website.context import current_access, services
+from common.tags import parse_tag
+from website.context import current_access, current_catalogue, services
 from website.guard import requires
+from website.index import Level
 from website.ohif.contents import ViewerFile
 
 blueprint = Blueprint("viewer", __name__)
+MOST_STUDIES = 4
 
 # Measured: the strictest that shows images, reports and PDFs without a complaint (doc/decisions/0121).
 _POLICY = (
@@ -39,6 +45,36 @@ def show() -> ResponseReturnValue:
     if page is None:
         return render_template("no_viewer.html", access=current_access()), 404
     return _send(page)
+
+
+@blueprint.get("/studies/<orthanc:study_id>/viewer")
+@requires("download")
+def open_study(study_id: str) -> ResponseReturnValue:
+    """Open a study in the viewer; others beside it (``with``, again by Orthanc's identifier), where they are named."""
+    studies = [study_id, *request.args.getlist("with")[: MOST_STUDIES - 1]]
+    uids = [_first("study", each, "StudyInstanceUID") for each in studies]
+    compared = {"hangingprotocolId": "@ohif/hpCompare"} if len(uids) > 1 else {}
+    return redirect(viewer_address(uids, **compared))
+
+
+@blueprint.get("/series/<orthanc:series_id>/viewer")
+@requires("download")
+def open_series(series_id: str) -> ResponseReturnValue:
+    """Open a study in the viewer, with one of its series in front."""
+    study_uid, series_uid = (_first("series", series_id, name) for name in ("StudyInstanceUID", "SeriesInstanceUID"))
+    return redirect(viewer_address([study_uid], initialSeriesInstanceUID=series_uid))
+
+
+def viewer_address(uids: Sequence[str], **arguments: str) -> str:
+    """Return where the viewer shows some studies."""
+    return "/viewer/viewer?" + urlencode({"StudyInstanceUIDs": ",".join(uids), **arguments}, safe=",@/")
+
+
+def _first(level: Level, identifier: str, keyword: str) -> str:
+    """Return a UID of a permitted study or series; raises ``NotFoundError`` where nothing of it is permitted."""
+    catalogue = current_catalogue()
+    document = catalogue.first_document(catalogue.within(level, identifier, current_access().download))
+    return (document.values((parse_tag(keyword),)) or [""])[0]
 
 
 @blueprint.get("/viewer/<path:path>")
