@@ -24,6 +24,29 @@ class Box(NamedTuple):
         """Return the part of the box that lies in an image of that size (it may be empty)."""
         return Box(max(0, self.left), max(0, self.top), min(columns, self.right), min(rows, self.bottom))
 
+    def clipped_to(self, other: Box) -> Box:
+        """Return the part of the box that lies in another one (it may be empty)."""
+        return Box(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Number of columns and of rows."""
+        return self.right - self.left, self.bottom - self.top
+
+    def joined(self, other: Box) -> Box:
+        """Return the smallest box that covers both."""
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
     def shifted(self, columns: int, rows: int) -> Box:
         """Return the box moved to the right and down."""
         return Box(self.left + columns, self.top + rows, self.right + columns, self.bottom + rows)

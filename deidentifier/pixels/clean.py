@@ -21,6 +21,8 @@ from deidentifier.pixels.terms import header_terms, is_kept, is_text, resembles
 
 #: How often what is still read after masking is masked, too, before a person has to look.
 _ROUNDS = 3
+#: So many pixels around what is masked are read again.
+_AROUND = 16
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def clean(
         masked = mask(header, transfer_syntax, value, boxes, keyword=keyword, vr=vr)
         if not readings or masked.pixel_data is None:
             return _cleaned(masked, boxes, readings, first)
-        found = _read(*_after(header, image, masked), readings)
+        # What lies far from a mask is as it was when it was read; under one that stays, black was read as black.
+        found = _read(*_after(header, image, masked), readings, within=_around_new(boxes))
         if not any(found):
             return _cleaned(masked, boxes, readings, first)
     raise QuarantineError("text can still be read in the pixels after masking")
@@ -124,14 +127,29 @@ class _Reading:
         return self._terms is None or resembles(text, self._terms)
 
 
-def _read(header: Dataset, image: Image, value: Buffer, readings: Iterable[_Reading]) -> list[list[Finding]]:
+def _read(
+    header: Dataset,
+    image: Image,
+    value: Buffer,
+    readings: Iterable[_Reading],
+    within: Sequence[Boxes] | None = None,
+) -> list[list[Finding]]:
     """Return the text to hide in each frame, as all rules together see it."""
     found: list[list[Finding]] = [[] for _ in range(image.frames)]
     for reading in readings:
         frames = (pictures(header, image, samples) for samples in stored_frames(header, image, value))
-        for number, findings in enumerate(read_frames(frames, reading.finder)):
-            found[number] += [finding for finding in findings if reading.hides(finding.text)]
+        for number, findings in enumerate(read_frames(frames, reading.finder, reading.hides, within)):
+            found[number] += findings
     return found
+
+
+def _around_new(boxes: Sequence[Boxes]) -> list[Boxes]:
+    """Return what lies under and around the boxes of each frame that the frame before has not."""
+    before: Sequence[Boxes] = [(), *boxes[:-1]]
+    return [
+        tuple(box.padded(_AROUND) for box in of_frame if box not in old)
+        for of_frame, old in zip(boxes, before, strict=True)
+    ]
 
 
 def _areas(found: list[list[Finding]]) -> list[Boxes]:

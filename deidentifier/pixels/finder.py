@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from deidentifier.pixels.boxes import Box
@@ -19,8 +20,18 @@ class Finding(NamedTuple):
 class Finder(Protocol):
     """An engine that finds text."""
 
-    def find(self, picture: Picture) -> list[Finding]:
-        """Return the text found, in pixels of the picture.
+    def find(self, picture: Picture, part: Box | None = None, known: Sequence[Finding] = ()) -> list[Finding]:
+        """Return the text found in a part of a picture, in pixels of the picture.
+
+        Parameters
+        ----------
+        picture
+            The whole frame.
+        part
+            What is read of it, all where it is left out.
+        known
+            Text that stood there in the frame before. Where an engine sees text inside one of these, it may give that
+            one again instead of reading it.
 
         Raises
         ------

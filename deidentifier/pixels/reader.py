@@ -1,99 +1,115 @@
-"""Reading all frames, what does not change from frame to frame only once."""
+"""Reading all frames, what does not change from frame to frame only once, what has no edges not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.boxes import Box, Boxes
 from deidentifier.pixels.finder import Finder, Finding
 from deidentifier.pixels.pictures import Picture
+from deidentifier.pixels.squares import Squares, any_in_squares, boxes_around, count_in_squares, in_pixels, under
 
 #: Pixels that differ by no more than this from what was read are taken as the same: lossy compression, not letters.
 _SAME = 8
-#: Frames are compared in squares of this many pixels; changed ones are read with their neighbours around them.
-_SQUARE = 32
-#: When more of a frame than this changed, the whole of it is read: one call costs less than many.
-_MOSTLY = 0.5
+#: Letters that can be read have edges: pixels that differ by more than this from the next but one, so many in a square.
+_EDGE = 10
+_FEWEST_EDGES = 4
 
 
-def read_frames(frames: Iterable[list[Picture]], finder: Finder) -> list[list[Finding]]:
-    """Return what is read in each frame.
+def read_frames(
+    frames: Iterable[list[Picture]],
+    finder: Finder,
+    hides: Callable[[str], bool],
+    within: Sequence[Boxes] | None = None,
+) -> list[list[Finding]]:
+    """Return the text to hide in each frame.
 
     Parameters
     ----------
     frames
         The pictures of each frame, of one shape.
+    finder
+        The engine.
+    hides
+        Tells whether a text is to be hidden.
+    within
+        For each frame the parts that are read; the whole frame where it is left out.
 
     Notes
     -----
     Each part of a frame is compared with what was last read at its place. Text found stays found in every later frame
     in which its place has not changed.
     """
-    read: list[list[Finding]] = []
-    reference: npt.NDArray[Any] | None = None
-    standing: list[Finding] = []
-    for pictures in frames:
+    reading = _Reading(finder, hides)
+    return [reading.read(pictures, part) for pictures, part in zip(frames, within or repeat(None), strict=False)]
+
+
+class _Reading:
+    """What was last read at each place, and the text to hide that stands there."""
+
+    def __init__(self, finder: Finder, hides: Callable[[str], bool]) -> None:
+        self._finder = finder
+        self._hides = hides
+        self._standing: list[Finding] = []
+        self._reference: npt.NDArray[Any] = np.zeros((0, 0, 0), np.uint8)
+        self._unread: Squares = np.zeros((0, 0), bool)
+
+    def read(self, pictures: list[Picture], within: Boxes | None) -> list[Finding]:
+        """Return the text to hide in a frame."""
         current = np.concatenate(pictures, axis=2)
-        if reference is None or reference.shape != current.shape:
-            reference = current.copy()
-            standing = _find(pictures, finder, Box(0, 0, current.shape[1], current.shape[0]))
-        else:
-            parts = changed_parts(reference, current)
-            standing = [finding for finding in standing if not _changed(finding.box, reference, current)]
-            for part in parts:
-                standing += _find(pictures, finder, part)
-                rows, columns = slice(part.top, part.bottom), slice(part.left, part.right)
-                reference[rows, columns] = current[rows, columns]
-        read.append(list(standing))
-    return read
+        if self._reference.shape != current.shape:
+            self._reference, self._standing = current.copy(), []
+            self._unread = any_in_squares(np.ones(current.shape[:2], bool))
+        differs = differing(self._reference, current)
+        changed = any_in_squares(differs) | self._unread
+        if within is not None:
+            changed &= under(within, *differs.shape)
+        if changed.any():
+            known = self._standing
+            self._standing = [finding for finding in known if not _any(differs, finding.box)]
+            stale = under((finding.box for finding in known if finding not in self._standing), *differs.shape)
+            for part in self._parts(current, changed, stale):
+                self._standing += self._find(pictures, part, known)
+            self._standing = list(dict.fromkeys(self._standing))
+        return list(self._standing)
+
+    def _parts(self, current: npt.NDArray[Any], changed: Squares, stale: Squares) -> list[Box]:
+        """Return what of the changed squares is to be read, and take them for read from now on."""
+        rows, columns = current.shape[:2]
+        asked = changed & (count_in_squares(edges(current)) >= _FEWEST_EDGES) | stale
+        parts = boxes_around(asked, rows, columns)
+        read = changed | under(parts, rows, columns)
+        self._unread &= ~read
+        np.copyto(self._reference, current, where=in_pixels(read, rows, columns)[..., np.newaxis])
+        return parts
+
+    def _find(self, pictures: list[Picture], part: Box, known: Sequence[Finding]) -> list[Finding]:
+        found = (finding for picture in pictures for finding in self._finder.find(picture, part, known))
+        return [finding for finding in found if self._hides(finding.text)]
 
 
-def changed_parts(reference: npt.NDArray[Any], current: npt.NDArray[Any]) -> list[Box]:
-    """Return boxes that cover all squares in which the two differ, each with the squares around it."""
-    rows, columns = current.shape[:2]
-    differs = (np.abs(current.astype(np.int16) - reference) > _SAME).any(axis=2)
-    down, across = -(-rows // _SQUARE), -(-columns // _SQUARE)
-    padded = np.zeros((down * _SQUARE, across * _SQUARE), bool)
-    padded[:rows, :columns] = differs
-    squares = np.asarray(padded.reshape(down, _SQUARE, across, _SQUARE).any(axis=(1, 3)))
-    if not squares.any():
-        return []
-    if squares.mean() > _MOSTLY:
-        return [Box(0, 0, columns, rows)]
-    return [_around(group).clipped(columns, rows) for group in _groups(squares)]
+def _any(pixels: npt.NDArray[np.bool_], box: Box) -> bool:
+    left, top, right, bottom = box.clipped(pixels.shape[1], pixels.shape[0])
+    return bool(pixels[top:bottom, left:right].any())
 
 
-def _groups(squares: npt.NDArray[np.bool_]) -> list[Box]:
-    """Return boxes of squares around what changed, grown by one square and joined until none overlap."""
-    boxes: list[Box] = []
-    for row, column in np.argwhere(squares):
-        box = Box(int(column) - 1, int(row) - 1, int(column) + 2, int(row) + 2)
-        while touching := [other for other in boxes if other.touches(box)]:
-            boxes = [other for other in boxes if other not in touching]
-            for other in touching:
-                box = Box(*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:]))
-        boxes.append(box)
-    return boxes
+def differing(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell for each pixel whether two frames differ there."""
+    distance = np.maximum(one, other) - np.minimum(one, other)
+    return np.asarray((distance > _SAME).any(axis=2))
 
 
-def _around(squares: Box) -> Box:
-    return squares.scaled(_SQUARE, _SQUARE)
-
-
-def _changed(box: Box, reference: npt.NDArray[Any], current: npt.NDArray[Any]) -> bool:
-    left, top, right, bottom = box.clipped(current.shape[1], current.shape[0])
-    part = np.s_[top:bottom, left:right]
-    return bool((np.abs(current[part].astype(np.int16) - reference[part]) > _SAME).any())
-
-
-def _find(pictures: list[Picture], finder: Finder, part: Box) -> list[Finding]:
-    """Return what is read in a part of the pictures, in pixels of the whole."""
-    return [
-        Finding(finding.box.shifted(part.left, part.top), finding.text, finding.confidence)
-        for picture in pictures
-        for finding in finder.find(picture[part.top : part.bottom, part.left : part.right])
-    ]
+def edges(frame: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell for each pixel whether it differs much from the next but one to the right or below, in any colour."""
+    found = np.zeros(frame.shape[:2], bool)
+    for one, other, place in (
+        (frame[:, 2:], frame[:, :-2], found[:, :-2]),
+        (frame[2:], frame[:-2], found[:-2]),
+    ):
+        place |= (np.maximum(one, other) - np.minimum(one, other) > _EDGE).any(axis=2)
+    return found

@@ -7,7 +7,7 @@ and a tile whose answer is full is asked for again in four parts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from io import BytesIO
 from math import ceil, floor
@@ -23,7 +23,7 @@ from common.errors import PermanentError, RefusedError, TransientError
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.finder import Finding
 from deidentifier.pixels.pictures import Picture
-from deidentifier.pixels.tiles import tiles
+from deidentifier.pixels.tiles import parts, tiles
 
 #: 1280 × 1280 pixels of 3 bytes are 4.9 MB even where PNG cannot compress them.
 _TILE = 1280
@@ -46,8 +46,8 @@ class RekognitionFinder:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def find(self, picture: Picture) -> list[Finding]:
-        """Return the words found in all tiles of the picture.
+    def find(self, picture: Picture, part: Box | None = None, known: Sequence[Finding] = ()) -> list[Finding]:
+        """Return the words found in all tiles of a part of the picture.
 
         Raises
         ------
@@ -56,8 +56,7 @@ class RekognitionFinder:
         RefusedError
             The service refuses: permissions, or the picture.
         """
-        whole = Box(0, 0, picture.shape[1], picture.shape[0])
-        return [found for tile in tiles(whole.right, whole.bottom, side=_TILE) for found in self._in(picture, tile)]
+        return [found for tile in parts(picture, part, side=_TILE) for found in self._in(picture, tile)]
 
     def _in(self, picture: Picture, tile: Box) -> Iterator[Finding]:
         part = picture[tile.top : tile.bottom, tile.left : tile.right]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.pictures import Picture
 
 
 def tiles(columns: int, rows: int, *, side: int, overlap: int = 160) -> Iterator[Box]:
@@ -13,6 +14,13 @@ def tiles(columns: int, rows: int, *, side: int, overlap: int = 160) -> Iterator
     for top, bottom in _spans(rows, side, overlap):
         for left, right in _spans(columns, side, overlap):
             yield Box(left, top, right, bottom)
+
+
+def parts(picture: Picture, part: Box | None, *, side: int) -> Iterator[Box]:
+    """Yield the tiles of a part of a picture, of all of it for None, in pixels of the picture."""
+    left, top, right, bottom = part or Box(0, 0, picture.shape[1], picture.shape[0])
+    for tile in tiles(right - left, bottom - top, side=side):
+        yield tile.shifted(left, top)
 
 
 def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:

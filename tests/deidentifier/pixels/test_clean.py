@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from deidentifier.pixels.finder import Finder, Finding
 from deidentifier.pixels.local import LocalFinder
 from deidentifier.pixels.pictures import Picture
 from deidentifier.pixels.reader import read_frames
+from deidentifier.pixels.squares import any_in_squares, boxes_around
 from deidentifier.pixels.terms import header_terms, is_kept, resembles
 from deidentifier.pixels.tiles import tiles
 from deidentifier.transformations.remove_burned_in_annotations import parse_keep
@@ -53,13 +55,19 @@ class BrightSquares:
         self.text = text
         self.sizes: list[tuple[int, ...]] = []
 
-    def find(self, picture: Picture) -> list[Finding]:
-        self.sizes.append(picture.shape[:2])
-        rows, columns = np.nonzero((picture[..., 0] > 240) & (picture[..., 0] < 254))
+    def find(self, picture: Picture, part: Box | None = None, known: Sequence[Finding] = ()) -> list[Finding]:
+        part = part or Box(0, 0, picture.shape[1], picture.shape[0])
+        self.sizes.append(part.size)
+        seen = picture[part.top : part.bottom, part.left : part.right, 0]
+        rows, columns = np.nonzero((seen > 240) & (seen < 254))
         if not len(rows):
             return []
         box = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-        return [Finding(box, self.text, 0.99)]
+        return [Finding(box.shifted(part.left, part.top), self.text, 0.99)]
+
+
+def hide_all(text: str) -> bool:
+    return True
 
 
 def frames_with(*squares: tuple[int, Box], count: int = 3) -> np.ndarray:
@@ -85,19 +93,43 @@ def test_what_does_not_change_is_read_once_and_hidden_in_every_frame() -> None:
     finder = BrightSquares()
     after = result_of(frames, cleaned(frames, FIND, finder))
     assert (after[:, 20:28, 10:30] == 0).all()
-    # Once before masking, once after.
-    assert finder.sizes == [(128, 256)] * 2
+    # Once before masking, once after: the square of the letters and those around it.
+    assert finder.sizes == [(64, 64)] * 2
 
 
 def test_only_the_changed_part_is_read_again() -> None:
     finder = BrightSquares()
     frames = [[np.repeat(frame[..., None], 3, 2)] for frame in frames_with((2, Box(200, 100, 220, 110)))]
-    found = read_frames(frames, finder)
+    found = read_frames(frames, finder, hide_all)
     assert [len(one) for one in found] == [0, 0, 1]
     assert found[2][0].box == Box(200, 100, 220, 110)
-    assert finder.sizes[0] == (128, 256)
-    assert len(finder.sizes) == 2
-    assert finder.sizes[1][0] < 128
+    # Nothing in the first two frames has edges.
+    assert finder.sizes == [(96, 64)]
+
+
+def test_text_whose_background_moves_is_read_again_whole() -> None:
+    """A part that changed under half of a text must not make the other half forgotten."""
+    frames = frames_with(*((n, Box(20, 20, 100, 28)) for n in range(2)))
+    frames[1, 21, 95] = 40
+    found = read_frames([[np.repeat(frame[..., None], 3, 2)] for frame in frames], BrightSquares(), hide_all)
+    assert [one.box for one in found[1]] == [Box(20, 20, 100, 28)]
+
+
+def test_text_that_comes_and_goes_is_hidden_only_while_it_is_there() -> None:
+    frames = frames_with((1, Box(10, 20, 30, 28)), (2, Box(10, 20, 30, 28)), count=5)
+    outcome = cleaned(frames, FIND, BrightSquares())
+    assert [len(boxes) for boxes in outcome.boxes] == [0, 1, 1, 0, 0]
+
+
+def test_squares_cover_every_pixel_that_was_asked_for() -> None:
+    chance = np.random.default_rng(3)
+    for _ in range(200):
+        rows, columns = (int(one) for one in chance.integers(1, 200, 2))
+        pixels = chance.random((rows, columns)) < 0.002
+        covered = np.zeros_like(pixels)
+        for left, top, right, bottom in boxes_around(any_in_squares(pixels), rows, columns):
+            covered[top:bottom, left:right] = True
+        assert not (pixels & ~covered).any()
 
 
 def test_pixels_without_text_stay_as_they_are() -> None:
@@ -115,11 +147,11 @@ def test_nothing_is_claimed_where_nothing_was_done() -> None:
 
 def test_text_that_stays_readable_is_quarantined() -> None:
     class Everywhere:
-        def find(self, picture: Picture) -> list[Finding]:
+        def find(self, picture: Picture, part: Box | None = None, known: Sequence[Finding] = ()) -> list[Finding]:
             return [Finding(Box(1, 1, 9, 9), "DOE", 0.9)]
 
     with pytest.raises(QuarantineError, match="still be read"):
-        cleaned(frames_with(), FIND, Everywhere())
+        cleaned(np.random.default_rng(1).integers(0, 255, (1, 128, 256), np.uint8), FIND, Everywhere())
 
 
 def test_kept_text_stays() -> None:
