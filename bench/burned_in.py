@@ -1,11 +1,11 @@
 """Burned-in text: how much of it is found, how much else is blackened, what it costs.
 
-``python bench/burned_in.py [--quick] [--json FILE] [--seed N] [--images N]``
+``python bench/burned_in.py [--quick] [--json FILE] [--seed N] [--images N] [--results FILE [--minutes N]]``
 
 On generated images (bench/burned_in_images.py) the product finds and blackens text with its local engine. Another
 reader, Debian's Tesseract, is then given each string's own rectangle, upright and enlarged, before and after: what it
 read before it must not read after. Strings that it never reads are reported apart, by how much of their rectangle is
-black.
+black. A run of which the results go to a file can be interrupted, or last some minutes only; the next one goes on.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import sys
 import time
 import tracemalloc
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import resources
 from io import BytesIO
@@ -72,12 +72,12 @@ class Result:
 def process(number: int, seed: int) -> Result:
     """Clean one image and have the other reader compare."""
     made = sample(number, seed)
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         cleaned = run(made)
     except QuarantineError:
         cleaned = None
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     dataset = made.dataset
     size = f"{dataset.Columns}x{dataset.Rows}"
     result = Result(made.kind, made.form, size, dataset.NumberOfFrames, seconds, cleaned is None, None, [])
@@ -204,15 +204,46 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=int)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--results", type=Path, help="keep the results of the images there, and go on with them")
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long, for --results")
     arguments = parser.parse_args()
     count = arguments.images or (20 if arguments.quick else 600)
-    with ProcessPoolExecutor(arguments.processes) as pool:
-        results = list(pool.map(partial(process, seed=arguments.seed), range(count)))
+    results = run_all(range(count), arguments)
+    if len(results) < count:
+        print(f"{len(results)} of {count} images are done; the same command goes on")
+        return 2
     figures = summary(results) | {"cost": masking_cost(), "looked_at": looked_at()}
     report(results, figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
     return goals(figures, quick=arguments.quick)
+
+
+def run_all(numbers: range, arguments: argparse.Namespace) -> list[Result]:
+    """Process the images of which there are no results yet, until the time is over; return all results."""
+    done = _kept(arguments.results, arguments.seed)
+    end = time.monotonic() + 60 * arguments.minutes
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        waiting = {pool.submit(process, number, arguments.seed): number for number in numbers if number not in done}
+        try:
+            for future in as_completed(waiting, timeout=max(0.0, end - time.monotonic())):
+                done[waiting[future]] = future.result()
+                _keep(arguments.results, arguments.seed, waiting[future], future.result())
+        except TimeoutError:
+            pool.shutdown(cancel_futures=True)
+    return [done[number] for number in numbers if number in done]
+
+
+def _kept(file: Path | None, seed: int) -> dict[int, Result]:
+    lines = file.read_text().splitlines() if file and file.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return {row["number"]: Result(**row["result"]) for row in rows if row["seed"] == seed}
+
+
+def _keep(file: Path | None, seed: int, number: int, result: Result) -> None:
+    if file:
+        with file.open("a") as lines:
+            lines.write(json.dumps({"seed": seed, "number": number, "result": asdict(result)}) + "\n")
 
 
 def summary(results: list[Result]) -> dict[str, Any]:
@@ -241,7 +272,7 @@ def _share(tests: Any) -> float:
 
 def report(results: list[Result], figures: dict[str, Any]) -> None:
     """Print the tables."""
-    print(f"{'size':>10} {'images':>7} {'frames':>7} {'images/s':>9} {'frames/s':>9}   (one core each, all readings)")
+    print(f"{'size':>10} {'images':>7} {'frames':>7} {'images/s':>9} {'frames/s':>9}   (processor time, all readings)")
     by_size = defaultdict(list)
     for result in results:
         by_size[result.size].append(result)
