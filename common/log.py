@@ -8,6 +8,7 @@ errors of ours (which never hold values, see ``common.errors``).
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 import warnings
@@ -24,7 +25,28 @@ if TYPE_CHECKING:
 # Libraries that log values of elements, URLs with identifiers, every request, or secrets of a login.
 _SILENCED = ("pydicom", "pynetdicom", "botocore", "boto3", "s3transfer", "urllib3", "PIL", "werkzeug", "authlib")
 
+TOKEN_PREFIX = "rpacs_"  # noqa: S105  # the beginning of each, no password
+"""What every token of ours begins with."""
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}[\w-]{{20,}}")
+
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def cut_secrets(text: str) -> str:
+    """Return a text without the tokens in it, for whatever keeps texts that somebody sent: addresses, above all."""
+    return _TOKEN.sub(f"{TOKEN_PREFIX}…", text) if TOKEN_PREFIX in text else text
+
+
+def protect(*names: str) -> None:
+    """Cut tokens out of what loggers with handlers of their own write (a web server's, which knows addresses)."""
+    for name in names:
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_cut_record)
+
+
+def _cut_record(record: logging.LogRecord) -> bool:
+    record.msg, record.args = cut_secrets(record.getMessage()), None
+    return True
 
 
 def describe_exception(exc: BaseException) -> str:
@@ -44,6 +66,9 @@ def describe_exception(exc: BaseException) -> str:
 
 class _SafeTraceback(logging.Formatter):
     """Mixed into both formatters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return cut_secrets(super().format(record))
 
     def formatException(self, ei: _ExcInfo) -> str:
         return describe_exception(ei[1]) if ei[1] is not None else ""

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, request, session
 
 from common.auth.identity import Identity
-from common.auth.tokens import cut_secrets
+from common.log import cut_secrets
 from website.context import services
 from website.dicomweb.minutes import Key
 

@@ -179,6 +179,8 @@ def _identify(requirement: Requirement) -> Identity | None:
     service = services()
     header = request.headers.get("Authorization", "")
     if LINK_KEY in request.environ:
+        if not requirement.takes_tokens:
+            raise UnauthenticatedError("this page takes no link")
         g.link, identity, g.access = service.links.open(request.environ[LINK_KEY])
     elif header.lower().startswith("bearer "):
         if not requirement.takes_tokens:

@@ -17,6 +17,7 @@ except SettingsError as exc:
     print(exc, file=sys.stderr)
     raise SystemExit(2) from exc
 log.configure(_settings)
+log.protect("gunicorn.error", "gunicorn.access")
 app = create_app(_settings)
 
 

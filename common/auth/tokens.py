@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,16 +12,10 @@ from common.auth.sessions import digest
 from common.auth.users import statements
 from common.database import Database
 from common.errors import NotFoundError, UnauthenticatedError
+from common.log import TOKEN_PREFIX
 
-# A fixed beginning lets secret scanners find tokens in repositories.
-PREFIX = "rpacs_"
-
-_SECRET = re.compile(rf"{PREFIX}[\w-]{{20,}}")
-
-
-def cut_secrets(text: str) -> str:
-    """Return a text without the tokens in it, for whatever keeps texts that somebody sent."""
-    return _SECRET.sub(f"{PREFIX}…", text) if PREFIX in text else text
+# A fixed beginning lets secret scanners find tokens in repositories, and us cut them out of logs.
+PREFIX = TOKEN_PREFIX
 
 
 @dataclass(frozen=True)

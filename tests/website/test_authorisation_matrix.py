@@ -115,6 +115,16 @@ TABLE = {
     # the viewer: its page needs what DICOMweb needs; no viewer is installed here
     "GET /studies/<orthanc:study_id>/viewer": Expect("download", (302,)),
     "GET /series/<orthanc:series_id>/viewer": Expect("download", (302,)),
+    # links
+    "GET /links": LOGIN,
+    "POST /links/<uuid:link_id>/revoke": Expect("login", (404,)),
+    "GET /studies/<orthanc:study_id>/links": SEE,
+    "GET /series/<orthanc:series_id>/links": SEE,
+    "POST /studies/<orthanc:study_id>/links": Expect("see", (200,), {"label": "x", "hours": "1"}),
+    "POST /series/<orthanc:series_id>/links": Expect("see", (200,), {"label": "x", "hours": "1"}),
+    "POST /studies/<orthanc:study_id>/viewer-link": Expect("download", (200,), {"label": "x", "hours": "1"}),
+    "GET /shares/<uuid:share_id>": Expect("see", (404,)),
+    "GET /help/dicomweb": DOWNLOAD,
     "GET /viewer/": Expect("login", (302,)),
     "GET /viewer/viewer": Expect("download", (404,)),
     "GET /viewer/<path:path>": Expect("public", (404,)),
@@ -155,7 +165,8 @@ class Objects:
         }[kind]
         return {**ids, "frame": 1, "format": "png", "frames": "1", "tag": "7fe00010",
                 "path": "system", "filename": "no-such-file", "search_id": 999999,
-                "session_id": uuid.uuid4(), "token_id": uuid.uuid4()}  # fmt: skip
+                "session_id": uuid.uuid4(), "token_id": uuid.uuid4(), "link_id": uuid.uuid4(),
+                "share_id": uuid.uuid4()}  # fmt: skip
 
 
 def routes(app):

@@ -18,6 +18,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         health,
         help,
         home,
+        links,
         login,
         orthanc,
         permissions,
@@ -33,5 +34,5 @@ def blueprints() -> tuple[Blueprint, ...]:
 
     shown = (home, search, searches, resources, frames, downloads, permissions, help, status, formats)
     programs = (dicomweb, dicomweb_images, dicomweb_store)
-    modules = (*programs, viewer, audit, health, login, orthanc, sessions, tokens, users, *shown)
+    modules = (*programs, viewer, links, audit, health, login, orthanc, sessions, tokens, users, *shown)
     return tuple(module.blueprint for module in modules)

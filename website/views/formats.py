@@ -37,6 +37,8 @@ _ACCOUNT = (
     ("permissions.show_permissions", "Your permissions", "login"),
     ("searches.show_searches", "Your searches", "see"),
     ("tokens.show_tokens", "API tokens", "download"),
+    ("links.show_links", "Links", "see"),
+    ("links.show_programs", "Python, Slicer, Weasis", "download"),
     ("sessions.show_sessions", "Sessions", "login"),
 )
 # Places that take a study or a series further: endpoint, label, kind of resource, what a user must be allowed to do.

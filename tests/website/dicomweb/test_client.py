@@ -25,8 +25,9 @@ FILES = {
     "slice 3": lambda: make_instance(1, 1, 1, 3),
     "other series": lambda: make_instance(1, 1, 2, 1, Modality="MR"),
     "prior": lambda: make_instance(1, 2, 1, 1, Modality="MR", StudyDescription="Prior knee"),
-    "mixed ct": lambda: make_instance(2, 4, 1, 2, StudyDescription="Mixed"),
+    # The forbidden one first: the base of its series in the index is then its own.
     "mixed mr": lambda: make_instance(2, 4, 1, 1, StudyDescription="Secret", Modality="MR"),
+    "mixed ct": lambda: make_instance(2, 4, 1, 2, StudyDescription="Mixed"),
     "cine": multi_frame,
     "jpeg 2000": lambda: sample("JPEG2000.dcm"),
 }
