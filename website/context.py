@@ -21,6 +21,7 @@ from website.authentication import Authenticator
 from website.catalogue import Catalogue
 from website.dicomweb.minutes import MinuteAudit
 from website.dicomweb.service import DicomWeb
+from website.exports.request import Requests
 from website.file_cache import FileCache
 from website.index import Index
 from website.link_access import LinkAccess
@@ -55,6 +56,7 @@ class Services:
     minutes: MinuteAudit
     links: LinkAccess
     viewer: Viewer
+    exports: Requests
     costly: RateLimit
     login_pair: RateLimit
     login_user: RateLimit

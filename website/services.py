@@ -23,6 +23,7 @@ from website.catalogue import Catalogue
 from website.context import SCHEMA, Services
 from website.dicomweb.minutes import MinuteAudit
 from website.dicomweb.service import DicomWeb
+from website.exports.build import build_requests
 from website.file_cache import FileCache
 from website.index import Index
 from website.link_access import LinkAccess
@@ -78,6 +79,7 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
         minutes=MinuteAudit(database, audit),
         links=LinkAccess(Links(database), users, permissions, catalogue),
         viewer=Viewer(Path(settings.viewer_folder) if settings.viewer_folder else DEFAULT_FOLDER),
+        exports=build_requests(settings, database, orthanc, index),
         costly=_limit(database, "costly", settings.costly_requests_per_minute, timedelta(minutes=1)),
         # Counted before the password is looked at, so that parallel guesses gain nothing. The first is per user and
         # address, so that a stranger cannot lock a user out; the others stop guessing from many addresses, or of

@@ -52,6 +52,13 @@ class WorkerSettings(OrthancSettings, TaskSettings):
 class AccessSettings(OrthancSettings):
     """What it takes to know who may do what, and to write down what was done."""
 
+    authentication: str = option(
+        "RPACS_AUTHENTICATION",
+        "How users log in: alb (Application Load Balancer and Cognito), oidc, or local (accounts file).",
+        parse=choice("alb", "oidc", "local"),
+        default="alb",
+    )
+    accounts_file: str = option("RPACS_ACCOUNTS_FILE", "The accounts file of local.", default="")
     permissions_file: str = option(
         "RPACS_PERMISSIONS_FILE",
         "The permissions file: a path or s3://bucket/key.",
@@ -169,12 +176,6 @@ class WebsiteSettings(ExportSettings):
         default=False,
     )
     # Logging in
-    authentication: str = option(
-        "RPACS_AUTHENTICATION",
-        "How users log in: alb (Application Load Balancer and Cognito), oidc, or local (accounts file).",
-        parse=choice("alb", "oidc", "local"),
-        default="alb",
-    )
     trusted_proxies: int = option(
         "RPACS_TRUSTED_PROXIES",
         "Number of reverse proxies in front whose X-Forwarded-For and -Proto are believed; the balancer of alb is one.",
@@ -196,7 +197,6 @@ class WebsiteSettings(ExportSettings):
     token_max_days: int = option(
         "RPACS_TOKEN_MAX_DAYS", "Longest life of an API token.", parse=integer(1, 3650), default=90
     )
-    accounts_file: str = option("RPACS_ACCOUNTS_FILE", "The accounts file of local.", default="")
     alb_arn: str = option("RPACS_ALB_ARN", "ARN of the load balancer whose signature is believed.", default="")
     alb_keys_url: str = option(
         "RPACS_ALB_KEYS_URL",

@@ -28,7 +28,7 @@ PASSWORD = "correct horse battery"
 GROUPS = {"rita": "researchers", "carl": "ct", "vera": "viewers", "ada": "admin", "nemo": "nobody"}
 PERMISSIONS = """
 Profiles:
-  Everything: {Description: Every instance}
+  Everything: {Description: Every instance, Destinations: shelf}
   CtOnly: {Description: Computed tomography, DICOMQueryFilter: Modality StrEquals CT}
   View: {Description: Look only, Download: false, Export: false}
   Admin: {Description: Everything, Admin: true, OrthancPathPatterns: {Allow: ANY **}}
@@ -52,10 +52,11 @@ class Site:
     url: str
     store: ResearchStore
     services: Services
+    environ: dict[str, str]
 
 
 @pytest.fixture
-def site(research_database, research_orthanc, tmp_path) -> Iterator[Site]:
+def site(research_database, research_orthanc, s3, tmp_path) -> Iterator[Site]:
     """Give a portal with the mixed store."""
     port = free_port()
     (tmp_path / "permissions.yaml").write_text(PERMISSIONS)
@@ -76,7 +77,13 @@ def site(research_database, research_orthanc, tmp_path) -> Iterator[Site]:
         "RPACS_SECRET_KEY": "s" * 32,
         "RPACS_AUDIT_KEY": "a" * 32,
         "RPACS_LOG_FILE": str(tmp_path / "access.log"),
+        "RPACS_EXPORT_KEY": "e" * 32,
+        "RPACS_EXPORT_ENDPOINTS": s3.server.url,
+        "RPACS_EXPORT_DESTINATIONS_FILE": str(tmp_path / "destinations.yaml"),
     }
+    (tmp_path / "destinations.yaml").write_text(
+        f"Destinations:\n  shelf: {{Description: The group's bucket, Bucket: {s3.name}, Endpoint: '{s3.server.url}'}}\n"
+    )
     app = create_app(load_settings(environ), storage=Storage())
     services = app.extensions["research_pacs"]
     store = ResearchStore(Orthanc(research_orthanc.url, *research_orthanc.auth), Index(services.database))
@@ -85,7 +92,7 @@ def site(research_database, research_orthanc, tmp_path) -> Iterator[Site]:
     server.daemon_threads = False  # closing waits for the answers that a viewer asked for last
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield Site(f"http://127.0.0.1:{port}", store, services)
+    yield Site(f"http://127.0.0.1:{port}", store, services, environ)
     server.shutdown()
     thread.join()
     server.server_close()

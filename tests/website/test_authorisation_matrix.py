@@ -47,6 +47,7 @@ class Expect:
 
 
 SEE, DOWNLOAD, ADMIN, LOGIN = Expect("see"), Expect("download"), Expect("admin"), Expect("login")
+EXPORT = Expect("export")
 _SEARCH = Expect("see", query="q=Modality Exists")
 _INSTANCE = "/dicom-web/studies/<uid:study_uid>/series/<uid:series_uid>/instances/<uid:instance_uid>"
 _OBJECTS = {"instance_id", "series_id", "study_id", "study_uid", "series_uid", "instance_uid"}
@@ -128,6 +129,18 @@ TABLE = {
     "GET /viewer/": Expect("login", (302,)),
     "GET /viewer/viewer": Expect("download", (404,)),
     "GET /viewer/<path:path>": Expect("public", (404,)),
+    # exports; whose they are is tested below
+    "GET /exports": EXPORT,
+    "GET /exports.json": EXPORT,
+    "GET /exports/new": Expect("export", query="q=Modality Exists"),
+    "POST /exports": Expect("export", (400,), {"query": "Modality Exists", "kind": "keys", "bucket": "nowhere"}),
+    "GET /exports/<uuid:export_id>": Expect("export", (404,)),
+    "GET /exports/<uuid:export_id>.json": Expect("export", (404,)),
+    "GET /exports/<uuid:export_id>/failures.csv": Expect("export", (404,)),
+    "POST /exports/<uuid:export_id>/<any(cancel, pause):wish>": Expect("export", (404,)),
+    "POST /exports/<uuid:export_id>/<any(resume, rerun):how>": Expect("export", (404,)),
+    "GET /exports/all": ADMIN,
+    "GET /exports/all/<uuid:export_id>": Expect("admin", (404,)),
     # administrators
     "GET /status": ADMIN,
     "GET /audit": ADMIN,
@@ -165,8 +178,8 @@ class Objects:
         }[kind]
         return {**ids, "frame": 1, "format": "png", "frames": "1", "tag": "7fe00010",
                 "path": "system", "filename": "no-such-file", "search_id": 999999,
-                "session_id": uuid.uuid4(), "token_id": uuid.uuid4(), "link_id": uuid.uuid4(),
-                "share_id": uuid.uuid4()}  # fmt: skip
+                "session_id": uuid.uuid4(), "token_id": uuid.uuid4(), "link_id": uuid.uuid4(), "share_id": uuid.uuid4(),
+                "export_id": uuid.uuid4(), "wish": "cancel", "how": "resume"}  # fmt: skip
 
 
 def routes(app):

@@ -20,11 +20,10 @@ from common.database import Database
 from common.errors import RefusedError
 from common.orthanc import Orthanc
 from common.settings import load
-from website.exports.build import build_export_services
+from website.exports.build import build_export_services, build_requests
 from website.exports.choices import FORMATS, LAYOUTS, SYNTAXES
 from website.exports.destinations import STORAGE_CLASSES
 from website.exports.job import ExportServices
-from website.exports.request import Requests
 from website.exports.store import Export
 from website.settings import ExportWorkerSettings
 
@@ -64,16 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         access = services.permissions.value.access(arguments.user, services.users.groups(arguments.user))
         if not access.may("export"):
             raise RefusedError("this user may not export")
-        requests = Requests(
-            services.exports,
-            services.index,
-            orthanc,
-            services.destinations,
-            services.endpoints,
-            services.roles,
-            services.notifier,
-            settings.export_open_per_user,
-        )
+        requests = build_requests(settings, database, orthanc, services.index)
         identifier = requests.make(access, _given(arguments), arguments.purpose)
         services.audit.append({"action": "export", "phase": "create", "user": arguments.user, "export": identifier})
         print(identifier, flush=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from common.audit import AuditTrail
+from common.auth.accounts import Accounts
 from common.auth.cognito import CognitoDirectory
+from common.auth.identity import Directory
 from common.auth.users import Users
 from common.database import Database
 from common.orthanc import Orthanc
@@ -15,6 +18,7 @@ from website.exports.destinations import DestinationsFile
 from website.exports.endpoints import Endpoints
 from website.exports.job import ExportServices
 from website.exports.notify import Notifier
+from website.exports.request import Requests
 from website.exports.store import Exports
 from website.index import Index
 from website.permissions import PermissionsFile
@@ -48,13 +52,36 @@ def build_export_services(settings: ExportSettings, database: Database, orthanc:
     )
 
 
+def build_requests(settings: ExportSettings, database: Database, orthanc: Orthanc, index: Index) -> Requests:
+    """Make what asking for exports takes.
+
+    Raises
+    ------
+    ResearchPacsError
+        The destinations file does not load.
+    """
+    storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
+    return Requests(
+        exports=Exports(database, settings.export_key),
+        index=index,
+        orthanc=orthanc,
+        destinations=DestinationsFile(settings.export_destinations_file, storage),
+        endpoints=Endpoints(settings.export_endpoints),
+        roles=RoleSource(settings.sts_endpoint, settings.aws_region),
+        notifier=build_notifier(settings),
+        most_open=settings.export_open_per_user,
+    )
+
+
 def build_users(settings: ExportSettings, database: Database) -> Users:
     """Make the table of users, with the directory that is asked for groups if there is one."""
-    directory = (
-        CognitoDirectory(settings.cognito_user_pool_id, region=settings.aws_region, endpoint=settings.cognito_endpoint)
-        if settings.cognito_user_pool_id
-        else None
-    )
+    directory: Directory | None = None
+    if settings.authentication == "local" and settings.accounts_file:
+        directory = Accounts(Path(settings.accounts_file))
+    elif settings.cognito_user_pool_id:
+        directory = CognitoDirectory(
+            settings.cognito_user_pool_id, region=settings.aws_region, endpoint=settings.cognito_endpoint
+        )
     return Users(database, SCHEMA, max_age=timedelta(hours=settings.groups_max_age_hours), directory=directory)
 
 

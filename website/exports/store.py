@@ -130,6 +130,11 @@ class Exports:
         self._seal = Seal("key", key, "RPACS_EXPORT_KEY") if key else None
         self._sql = load_statements(_SQL)
 
+    @property
+    def takes_keys(self) -> bool:
+        """Tell whether keys that users type can be kept."""
+        return self._seal is not None
+
     def add(self, new: NewExport, keys: Keys | None = None) -> str:
         """Queue a job; returns its identifier.
 

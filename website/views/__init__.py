@@ -13,6 +13,7 @@ def blueprints() -> tuple[Blueprint, ...]:
         dicomweb_images,
         dicomweb_store,
         downloads,
+        exports,
         formats,
         frames,
         health,
@@ -34,5 +35,5 @@ def blueprints() -> tuple[Blueprint, ...]:
 
     shown = (home, search, searches, resources, frames, downloads, permissions, help, status, formats)
     programs = (dicomweb, dicomweb_images, dicomweb_store)
-    modules = (*programs, viewer, links, audit, health, login, orthanc, sessions, tokens, users, *shown)
+    modules = (*programs, viewer, links, audit, exports, health, login, orthanc, sessions, tokens, users, *shown)
     return tuple(module.blueprint for module in modules)

@@ -13,7 +13,7 @@ from common.auth.identity import Identity
 from common.orthanc import Orthanc
 from common.settings import load
 from common.tasks import TaskQueue
-from website.exports.build import build_export_services
+from website.exports.build import build_export_services, build_requests
 from website.exports.job import ExportJob, ExportServices
 from website.exports.request import Requests
 from website.exports.store import Export
@@ -158,10 +158,7 @@ def make_desk(research_database, research_orthanc, s3, tmp_path) -> Iterator[Cal
         orthanc = Orthanc(research_orthanc.url, research_orthanc.username, research_orthanc.password)
         services = build_export_services(settings, database, orthanc)
         queue = TaskQueue(database, "research", lease_seconds=5)
-        requests = Requests(
-            services.exports, services.index, orthanc, services.destinations, services.endpoints, services.roles,
-            services.notifier,
-        )  # fmt: skip
+        requests = build_requests(settings, database, orthanc, services.index)
         made.append(Desk(services, requests, queue, s3, environ, tmp_path, Index(database)))
         return made[-1]
 
