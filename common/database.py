@@ -115,11 +115,9 @@ class Database:
         with self._slots:
             connection = self._take()
             try:
-                connection.autocommit = True
                 with connection.cursor() as cursor:
                     cursor.execute(statement, values)
                     rows = cursor.fetchall()
-                connection.autocommit = False
             except psycopg2.Error as exc:
                 connection.close()
                 raise wrap_driver_error(exc) from exc
@@ -153,12 +151,15 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            return psycopg2.connect(**self._dsn)  # type: ignore[call-overload, no-any-return]  # libpq's own keywords
+            connection: Connection = psycopg2.connect(**self._dsn)  # type: ignore[call-overload]  # libpq's own keywords
+            # So that a statement by itself has no BEGIN; `with connection` begins a transaction all the same.
+            connection.autocommit = True
+            return connection
         except psycopg2.Error as exc:
             raise wrap_driver_error(exc) from exc
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.closed or connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+        if connection.closed or connection.get_transaction_status() != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
             connection.close()
             return
         with self._lock:

@@ -45,6 +45,8 @@ class Head:
         Offset of the length in the header; 6 means two bytes, else four.
     is_creator
         Whether the element names the owner of a private block: (gggg,0010–00FF) (PS3.5 7.8.1).
+    emptied
+        Its header with the length 0; empty for one that stands in no file.
     special
         Private, or a delimiter, or of group 0000: what the scanner has to look at twice.
     """
@@ -52,6 +54,7 @@ class Head:
     __slots__ = (
         "_sequence",
         "creator",
+        "emptied",
         "is_creator",
         "keyword",
         "length_at",
@@ -72,6 +75,7 @@ class Head:
         self.name = self.keyword or format_tag(tag)
         self.is_creator = is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
         self.special = is_private(tag) or tag in DELIMITERS or tag >> 16 == 0
+        self.emptied = b""
         self._sequence: Head | None = None
 
     def __str__(self) -> str:
@@ -88,6 +92,7 @@ class Head:
             return self
         if self._sequence is None:
             self._sequence = Head(self.tag, "SQ", self.written, self.length_at, self.creator)
+            self._sequence.emptied = self.emptied
         return self._sequence
 
 
@@ -111,6 +116,8 @@ class Syntax:
         self._tag = struct.Struct(order + "HH")
         self._header = struct.Struct(order + "HHL")
         self._explicit = {"short": struct.Struct(order + "HH2sH"), "long": struct.Struct(order + "HH2sHL")}
+        self.group_length = self.write_header(0, "UL", 4)[2:]
+        """What every group length element begins with, behind the number of its group (PS3.5 7.2)."""
 
     def entry(self, key: bytes) -> Entry:
         """Return what the first eight bytes of an element say, and remember it: headers come again and again."""
@@ -133,6 +140,9 @@ class Syntax:
             if len(self._heads) >= _KEPT:
                 self._heads.clear()
             head = self._heads[beginning] = self._make(key)
+            head.emptied = key[: min(head.length_at, 6)].ljust(
+                head.length_at + (2 if head.length_at == 6 else 4), b"\0"
+            )
         return head
 
     def _make(self, key: bytes) -> Head:
@@ -214,4 +224,6 @@ def with_creator(head: Head, creator: str) -> Head:
             vr = str(private_dictionary_VR(head.tag, creator))[:2]
         except KeyError:
             vr = "UN"
-    return Head(head.tag, vr, head.written, head.length_at, creator)
+    owned = Head(head.tag, vr, head.written, head.length_at, creator)
+    owned.emptied = head.emptied
+    return owned

@@ -114,6 +114,12 @@ class ElementInWork:
         return not self.raw
 
     @property
+    def original(self) -> bytes:
+        """The bytes of the value before the rules, without padding."""
+        at = self._start + self._head.length_at
+        return strip_padding(self._dataset.scan.data[at + (2 if self._head.length_at == 6 else 4) : self._end])
+
+    @property
     def outcome(self) -> str:
         """What became of the element, in a word."""
         if not self.present:

@@ -7,12 +7,17 @@ import hmac
 import secrets
 import unicodedata
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from common.dicom_scan import Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import QuarantineError
 from deidentifier.mappings import MappingCache, MappingKey
 from deidentifier.profiles.identifying import Identities, Identity
+
+if TYPE_CHECKING:
+    from deidentifier.memory import Memory
+    from deidentifier.plan import Plan
 
 PATIENT_ID, STUDY, SERIES, SOP_INSTANCE = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 # From the widest to the narrowest: a scope without a value stands back for the next.
@@ -77,6 +82,11 @@ class Instance:
                 self.missing[key] = make
         return found
 
+    def memory(self, plan: Plan) -> Memory:
+        """Return what a plan made of values before, in the mapping scopes of this instance."""
+        scopes = tuple(self._scopes.get(name) or self._find_scope(name) for name in plan.scopes)
+        return self._mappings.memories.of(plan, scopes)
+
     def fetch(self) -> None:
         """Fetch or create all that is missing, in one round trip (but for values that were already taken).
 
@@ -86,7 +96,11 @@ class Instance:
             No free value was found, which does not happen by chance.
         """
         for _ in range(_MAX_DRAWS):
-            proposals = {key: make(secrets.token_bytes(32)) for key, make in self.missing.items()}
+            random = secrets.token_bytes(32 * len(self.missing))
+            proposals = {
+                key: make(random[32 * number : 32 * number + 32])
+                for number, (key, make) in enumerate(self.missing.items())
+            }
             found = self._mappings.fetch_or_create(proposals)
             self._known.update(found)
             self.missing = {key: make for key, make in self.missing.items() if key not in found}

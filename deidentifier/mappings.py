@@ -15,12 +15,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from common.database import Database
+from deidentifier.memory import Memories
 
 MappingKey = tuple[str, str, str, str]
 """Kind, scope type, scope value, original; the latter two without padding, in Unicode NFC."""
 
 _SHARED = ("Always", "SamePatient")
 _CACHED = 200_000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _INDEXED = 400  # characters; an index of PostgreSQL takes 2,700 bytes
 
 
@@ -90,7 +92,7 @@ class PostgresMappings:
         """Return the stored values, storing the proposed ones where there are none."""
         rows = [_row(key, proposal) for key, proposal in wanted.items()]
         # PostgreSQL's text cannot hold NUL; a character for private use stands for it.
-        document = json.dumps(rows, ensure_ascii=False).replace("\\u0000", "\\ue000")
+        document = _encode(rows).replace("\\u0000", "\\ue000")
         ((answer,),) = self._database.call(self._statement, (document,))
         values = json.loads(answer)
         return {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
@@ -132,6 +134,7 @@ class MappingCache:
         self._known: dict[MappingKey, str] = {}
         self.get = self._known.get
         self._secret: bytes = b""
+        self.memories = Memories()
 
     def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
         """Ask the store, and remember its answer."""

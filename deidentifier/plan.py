@@ -59,6 +59,10 @@ class Decision:
         The same by what the item holds; None where the item goes.
     unless
         The element stays untouched where this holds for the bytes of its value.
+    quiet
+        No rule reaches into the sequence: only group lengths, if there are any, are taken out of it.
+    slot
+        Number of the memory for values that the same rules work on; -1 where results are not remembered.
     reason
         The profile, where it decides, and what it does.
     notes
@@ -73,6 +77,8 @@ class Decision:
     numbered: Callable[[int], PlanLevel] | None = field(default=None, repr=False)
     choose: Callable[[Item], PlanLevel | None] | None = field(default=None, repr=False)
     unless: Callable[[bytes], bool] | None = None
+    quiet: bool = False
+    slot: int = -1
     reason: str = ""
     notes: tuple[str, ...] = ()
 
@@ -92,7 +98,7 @@ class _Decisions(dict[Head, Decision | None]):
     def __missing__(self, head: Head) -> Decision | None:
         if len(self) > _KEPT:
             self.clear()
-        decision = self[head] = self._level.decide(head)
+        decision = self[head] = self._level.with_slot(head, self._level.decide(head))
         return decision
 
 
@@ -223,13 +229,21 @@ class PlanLevel:
         numbers |= {add.number for add in self._additions if len(add.steps) == 1 and add.steps[0].tag == head.tag}
         return min((number for number in numbers if number > after), default=-1)
 
-    def _decide_inside(self, head: Head) -> Decision | None:
-        """Return the decision to enter a sequence, None where nothing can happen in it."""
+    def with_slot(self, head: Head, decision: Decision | None) -> Decision | None:
+        """Give a decision its memory, where the same bytes always become the same."""
+        if decision is None or decision.emptied or not decision.actions:
+            return decision
+        if not all(isinstance(action, Transformation) and action.repeatable for action in decision.actions):
+            return decision
+        return replace(decision, slot=self._plan.slots.setdefault((decision.rules, head.vr), len(self._plan.slots)))
+
+    def _decide_inside(self, head: Head) -> Decision:
+        """Return the decision to enter a sequence."""
         level = self.enter(head, None)
         numbered = any(add.steps[0].tag == head.tag and add.steps[0].item is not None for add in self._additions)
         if numbered:
             return Decision(level=level, numbered=lambda item: self.enter(head, item))
-        return Decision(level=level) if level.live else None
+        return Decision(level=level, quiet=not level.live)
 
     def enter(self, head: Head, item: int | None, place: Place | None = None) -> PlanLevel:
         """Return the level of an item (counted from 0) of a sequence; None for an item that no rule numbers."""
@@ -243,6 +257,12 @@ class PlanLevel:
         if known is None:
             known = self._plan.levels[level, inside, place] = PlanLevel(self._plan, level, inside, place)
         return known
+
+
+def _scope_of(rule: Transformation) -> str | None:
+    """Return the scope of a rule's mappings; None where it has none, or they hold everywhere."""
+    scope: str | None = getattr(rule, "reuse_mapping", None)
+    return None if scope == "Always" else scope
 
 
 class Plan:
@@ -270,6 +290,9 @@ class Plan:
     ) -> None:
         self.rules = tuple(rules)
         self.profile_line = profile.line if profile is not None else 0
+        self.scopes = tuple(sorted({scope for rule in rules if (scope := _scope_of(rule)) is not None}))
+        self.remembers_sequences = profile is None
+        self.slots: dict[tuple[tuple[int, ...], str], int] = {}
         self.levels: dict[tuple[Level, tuple[_Addition, ...], Place | None], PlanLevel] = {}
         additions = tuple(_Addition(number, rule.tag) for number, rule in enumerate(rules) if isinstance(rule, AddTags))
         self._later = range(len(rules), len(rules) + len(later))

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from common.dicom_head import ITEM, Head
+from common.dicom_head import IMPLICIT, ITEM, Head
 from common.dicom_scan import DataSet, Element, Item, Scan
 from common.errors import InvalidDicomError
 from common.tags import is_private
 from deidentifier.element import ElementInWork
 from deidentifier.instance import Instance
+from deidentifier.memory import Log, Recalled, SequenceKey, may_be_remembered
 from deidentifier.plan import Decision, Plan, PlanLevel
 
 _UNDEFINED = b"\xff\xff\xff\xff"
@@ -45,8 +46,11 @@ class Rewriter:
     def __init__(self, plan: Plan, instance: Instance) -> None:
         self._plan = plan
         self._instance = instance
+        self._memory = instance.memory(plan)
         self._waiting: list[ElementInWork] = []
-        self._log: list[tuple[str, Head, Decision, ElementInWork | None]] = []
+        self._log: list[tuple[str, Head, Decision, ElementInWork | Recalled | None]] = []
+        self._new_values: list[tuple[int, bytes, ElementInWork]] = []
+        self._new_sequences: list[tuple[SequenceKey, SequenceInWork | None, Log]] = []
         self._top: list[Piece] | None = None
 
     def rewrite(self, scan: Scan) -> list[Piece]:
@@ -55,9 +59,20 @@ class Rewriter:
         while self._waiting:
             self._instance.fetch()
             self._waiting = [element for element in self._waiting if not element.advance()]
+        self._remember()
         if self._top is None:
             return [memoryview(scan.data)[scan.dataset.start : scan.dataset.end]]
         return self._top
+
+    def _remember(self) -> None:
+        """Keep what will come out the same again; reports about a value are for its own instance."""
+        for slot, before, element in self._new_values:
+            if not element.notes:
+                self._memory.keep_value(slot, before, element.raw)
+        for key, sequence, log in self._new_sequences:
+            if all(_is_repeatable(decision, element) for _, _, decision, element in log):
+                written = sequence.written() if sequence is not None else None
+                self._memory.keep_sequence(key, written, [*_recalled(log)])
 
     def new_value(self, tag: int, old: bytes | None) -> bytes | None:
         """Return the value that a top-level element has now; None where it is gone."""
@@ -96,31 +111,45 @@ class Rewriter:
 
     def _pieces(self, chosen: list[Chosen], dataset: DataSet, path: str) -> list[Piece] | None:
         """Return what stands for the chosen elements in the result, and the byte ranges between them."""
-        data = memoryview(dataset.scan.data)
+        data, raw_data = memoryview(dataset.scan.data), dataset.scan.data
         pieces: list[Piece] = []
-        append, log = pieces.append, self._log.append
+        append, log, values = pieces.append, self._log.append, self._memory.values
         start_of_untouched = dataset.start
         for element, decision in chosen:
             head, start, value, end = element
-            if decision.unless is not None and decision.unless(dataset.scan.data[value:end]):
-                continue
             piece: Piece | None = None
-            if decision.removed:
+            if decision.slot >= 0:
+                before = raw_data[value:end]
+                after = values[decision.slot].get(before)
+                if after is not None:
+                    if after != before:
+                        log((path, head, decision, Recalled(head.vr, before, after)))
+                        if len(after) == end - value:
+                            start = value
+                            piece = after
+                        else:
+                            piece = dataset.syntax.with_length(raw_data, start, head, len(after)) + after
+                    else:
+                        continue
+                else:
+                    piece = self._work(dataset, element, decision, path)
+                    if before:
+                        self._new_values.append((decision.slot, before, piece))
+            elif decision.unless is not None and decision.unless(raw_data[value:end]):
+                continue
+            elif decision.removed:
                 log((path, head, decision, None))
             elif decision.emptied:
                 if value == end:
                     continue
-                piece = empty_header(dataset, element)
+                piece = head.emptied
                 log((path, head, decision, None))
             elif decision.level is not None:
-                piece = self._sequence(dataset, element, decision, path)
+                piece = self._recall_sequence(dataset, element, decision, path)
                 if piece is None:
                     continue
             else:
-                piece = ElementInWork(dataset, element, decision.actions, self._instance, path)
-                log((path, head, decision, piece))
-                if not piece.advance():
-                    self._waiting.append(piece)
+                piece = self._work(dataset, element, decision, path)
             if start > start_of_untouched:
                 append(data[start_of_untouched:start])
             start_of_untouched = end
@@ -131,7 +160,40 @@ class Rewriter:
         append(data[start_of_untouched : dataset.end])
         return pieces
 
-    def _sequence(self, dataset: DataSet, element: Element, decision: Decision, path: str) -> Piece | None:
+    def _work(self, dataset: DataSet, element: Element, decision: Decision, path: str) -> ElementInWork:
+        """Let rules work on a value."""
+        work = ElementInWork(dataset, element, decision.actions, self._instance, path)
+        self._log.append((path, element[0], decision, work))
+        if not work.advance():
+            self._waiting.append(work)
+        return work
+
+    def _recall_sequence(self, dataset: DataSet, element: Element, decision: Decision, path: str) -> Piece | None:
+        """Return what was made of the same sequence before; else work on it."""
+        if decision.quiet and not _holds_group_length(dataset, element):
+            return None
+        if not (self._plan.remembers_sequences and decision.numbered is None and may_be_remembered(element)):
+            return self._sequence(dataset, element, decision, path)
+        key = (
+            decision.level,
+            path,
+            dataset.syntax,
+            dataset.encodings,
+            dataset.scan.data[element[1] : element[3]],
+        )
+        found = self._memory.sequences.get(key)
+        if found is not None:
+            self._log.extend(found[1])
+            return found[0]
+        first = len(self._log)
+        piece = self._sequence(dataset, element, decision, path)
+        if not isinstance(piece, bytes):
+            self._new_sequences.append((key, piece, self._log[first:]))
+        return piece
+
+    def _sequence(
+        self, dataset: DataSet, element: Element, decision: Decision, path: str
+    ) -> SequenceInWork | bytes | None:
         """Return the sequence with what is done in its items, None where nothing is."""
         head = element[0]
         try:
@@ -141,7 +203,7 @@ class Rewriter:
                 raise
             # Nobody can tell what is inside, so nothing of it is passed on.
             self._log.append((path, head, Decision(emptied=True), None))
-            return empty_header(dataset, element)
+            return head.emptied
         name = path + head.name
         rewritten = []
         touched = False
@@ -186,11 +248,6 @@ def piece_bytes(piece: Piece) -> bytes | memoryview:
     return piece if isinstance(piece, _READY) else piece.written()
 
 
-def empty_header(dataset: DataSet, element: Element) -> bytes:
-    """Return an element's header with the length 0."""
-    return dataset.syntax.with_length(dataset.scan.data, element[1], element[0], 0)
-
-
 def join(pieces: list[Piece]) -> bytes:
     """Return the bytes of pieces."""
     return b"".join(map(piece_bytes, pieces))
@@ -204,6 +261,26 @@ def _written_item(item: Item, pieces: list[Piece] | None) -> bytes:
     if item.after != item.end:
         return data[item.header : item.start] + body + data[item.end : item.after]
     return item.syntax.write_item_header(ITEM, len(body)) + body
+
+
+def _holds_group_length(dataset: DataSet, element: Element) -> bool:
+    """Tell whether a sequence may hold group length elements: what they begin with stands somewhere in its bytes."""
+    data, (_, _, value, end) = dataset.scan.data, element
+    return data.find(dataset.syntax.group_length, value, end) >= 0 or data.find(IMPLICIT.group_length, value, end) >= 0
+
+
+def _is_repeatable(decision: Decision, element: ElementInWork | Recalled | None) -> bool:
+    """Tell whether the same bytes would come out as the same again, with nothing to report about their values."""
+    return element is None or (decision.slot >= 0 and not element.notes)
+
+
+def _recalled(log: Log) -> Iterator[tuple[str, Head, Decision, Recalled | None]]:
+    """Yield what is remembered of a log: nothing that holds on to the instance."""
+    for path, head, decision, element in log:
+        if element is None:
+            yield path, head, decision, None
+        elif element.changed:
+            yield path, head, decision, Recalled(head.vr, element.original, element.raw)
 
 
 def _with_additions(chosen: list[Chosen], dataset: DataSet, level: PlanLevel) -> list[Chosen]:

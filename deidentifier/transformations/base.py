@@ -122,6 +122,11 @@ class Transformation:
     """Where in the rules file it begins; line 0 for one made in code."""
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the same bytes always become the same in its mapping scope, so that the result can be remembered."""
+        return False
+
+    @property
     def line(self) -> int:
         """Line of the rules file that it begins on."""
         return self.place.line

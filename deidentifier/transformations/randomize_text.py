@@ -66,6 +66,11 @@ class RandomizeText(Transformation):
             if vr in _INSTEAD:
                 report.error(node, f"{pattern.text}: {_INSTEAD[vr]}")
 
+    @property
+    def repeatable(self) -> bool:
+        """Where mappings keep the new values; others are derived from the instance and the path."""
+        return self.reuse_mapping is not None
+
     def describe(self) -> str:
         """Return a sentence in plain English."""
         parts = f", part by part between {self.split!r}" if self.split else ""

@@ -68,6 +68,11 @@ class RandomizeUID(Transformation):
         spellings=("Prefix",),
     )
 
+    @property
+    def repeatable(self) -> bool:
+        """Always: mappings of UIDs hold everywhere."""
+        return True
+
     def describe(self) -> str:
         """Return a sentence in plain English."""
         root = f" below {self.prefix_uid}" if self.prefix_uid else ""

@@ -62,6 +62,11 @@ class ShiftDateTime(Transformation):
         if values["PreserveIntervals"] is True and values["ReuseMapping"] is None:
             report.error(values.at("PreserveIntervals"), "PreserveIntervals needs ReuseMapping")
 
+    @property
+    def repeatable(self) -> bool:
+        """Where mappings keep the new values; others are derived from the instance and the path."""
+        return self.reuse_mapping is not None
+
     def describe(self) -> str:
         """Return a sentence in plain English."""
         names = listed(self.tag_patterns, self.except_tag_patterns)

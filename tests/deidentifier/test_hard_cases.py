@@ -120,6 +120,34 @@ def test_what_is_in_an_un_sequence_is_implicit_and_found():
     assert b"Doe^Jane" not in engine(RandomizeText=[{"TagPatterns": "*/{PN}"}]).deidentify(data).data
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("undefined", [False, True])
+def test_group_lengths_leave_sequences_that_no_rule_reaches_into(syntax, undefined):
+    inner, outer, dataset = Dataset(), Dataset(), Dataset()
+    inner.add_new(0x00080001, "UL", 7)
+    inner.CodeValue = "C1"
+    outer.ContentSequence = Sequence([inner])
+    dataset.ProcedureCodeSequence = Sequence([outer])
+    outer["ContentSequence"].is_undefined_length = undefined
+    element = b"\x08\0%c\0" + (b"UL\4\0" if syntax is ExplicitVRLittleEndian else b"\4\0\0\0") + b"\7\0\0\0"
+    data = to_bytes(dataset, syntax).replace(element % 1, element % 0)
+    assert element % 0 in data
+    result = engine().deidentify(data).data
+    assert element % 0 not in result
+    assert pydicom.dcmread(io.BytesIO(result)).ProcedureCodeSequence[0].ContentSequence[0].CodeValue == "C1"
+
+
+def test_an_illegal_date_is_reported_for_every_instance_that_holds_it():
+    deidentifier = engine(ShiftDateTime=[{"TagPatterns": "*/{DA}", "ShiftBy": 9, "ReuseMapping": "Always"}])
+    item, dataset = Dataset(), Dataset()
+    item.StudyDate = dataset.StudyDate = "20240101"
+    dataset.ContentSequence = Sequence([item])
+    data = to_bytes(dataset).replace(b"20240101", b"20241301")
+    reports = [deidentifier.deidentify(data).report for _ in range(2)]
+    assert [finding.path for finding in reports[0] if finding.notes] == ["StudyDate", "ContentSequence[0].StudyDate"]
+    assert reports[0] == reports[1]
+
+
 def test_preamble_ae_titles_group_lengths_and_trailing_bytes_do_not_leave():
     dataset = Dataset()
     dataset.PatientID = "P"
