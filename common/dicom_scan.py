@@ -227,6 +227,9 @@ class Scan:
                     private.append(len(elements))
                 if stop > end:
                     if length != UNDEFINED:
+                        if dataset.parent is None and _follows_the_end(head, elements):
+                            private = [each for each in private if each < len(elements)]
+                            break
                         raise InvalidDicomError(f"element {head} at byte {position} goes beyond the end")
                     head, stop = self._walk_undefined(dataset, head, value, end, depth)
             append((head, position, value, stop))
@@ -265,6 +268,16 @@ class Scan:
             if kind != "item":
                 break
         raise InvalidDicomError("encapsulated pixel data do not end")
+
+
+def _follows_the_end(head: Head, elements: list[Element]) -> bool:
+    """Tell whether what cannot be an element are bytes after the data set: no known tag, or one out of order."""
+    if not elements:
+        return False
+    if head.tag < elements[-1][0].tag:
+        return True
+    creator = head.tag & 0xFFFF0000 | head.tag >> 8 & 0xFF
+    return not head.keyword and not any(element[0].tag == creator for element in elements)
 
 
 def _attach_creators(dataset: DataSet, numbers: list[int]) -> None:

@@ -101,7 +101,12 @@ class InvalidDicomError(PermanentError):
 
 
 class QuarantineError(PermanentError):
-    """A person has to decide about this instance."""
+    """A person has to decide about this instance.
+
+    ``findings`` say what was found where, without values: they are kept with the task.
+    """
+
+    findings: tuple[dict[str, str], ...] = ()
 
 
 class NotFoundError(PermanentError):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from common.database import Cursor, Database, load_statements
+from common.errors import QuarantineError
 from common.retry import decide
 
 __all__ = ["Asked", "Result", "Task", "TaskQueue"]
@@ -73,6 +74,12 @@ class Result:
     rules_sha256: str | None = None
     detail: Mapping[str, Any] | None = field(default=None)
     bytes: int = 0
+
+
+def _detail(error: BaseException) -> dict[str, Any] | None:
+    """Return what an error found where, for the row of its task."""
+    findings = error.findings if isinstance(error, QuarantineError) else ()
+    return {"findings": list(findings)} if findings else None
 
 
 class TaskQueue:
@@ -207,6 +214,9 @@ class TaskQueue:
             delay=decision.delay,
             error_code=decision.error_code,
             error=decision.error,
+            detail={"findings": list(error.findings)}
+            if isinstance(error, QuarantineError) and error.findings
+            else None,
         )
 
     def heartbeat(self, worker: str, ids: Iterable[int]) -> set[int]:

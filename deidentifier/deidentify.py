@@ -9,6 +9,8 @@ from common.dicom_scan import MAX_INFLATED, scan
 from common.errors import QuarantineError
 from deidentifier.instance import Instance
 from deidentifier.labels import match_labels
+from deidentifier.leak_check import LeakCheck
+from deidentifier.leaks import Leak
 from deidentifier.mappings import MappingCache, MappingStore
 from deidentifier.pixels.engines import engines
 from deidentifier.profiles.identifying import Identities
@@ -32,12 +34,15 @@ class Outcome:
         The new file; empty where the instance is discarded.
     labels
         Labels of the original.
+    leaks
+        Identifying values of the original that were found in the result.
     """
 
     state: str
     data: bytes = b""
     labels: frozenset[str] = frozenset()
     work: Work | None = field(default=None, repr=False)
+    leaks: list[Leak] = field(default_factory=list)
 
     @property
     def sop_instance_uid(self) -> str:
@@ -47,7 +52,8 @@ class Outcome:
     @property
     def report(self) -> list[Finding]:
         """What rules did, element by element, without values."""
-        return self.work.findings() if self.work else []
+        found = self.work.findings() if self.work else []
+        return found + [Finding(leak.path, "", (leak.rule,), "leak", (leak.kind,)) for leak in self.leaks]
 
 
 class Deidentifier:
@@ -63,6 +69,8 @@ class Deidentifier:
         Limit of the size of a deflated data set, in bytes.
     rekognition_region
         RPACS_REKOGNITION_REGION: where it is given, text in pixels is found there by default.
+    checks_leaks
+        Whether results are checked; only measurements of the rest go without.
     """
 
     def __init__(
@@ -72,8 +80,10 @@ class Deidentifier:
         *,
         max_inflated: int = MAX_INFLATED,
         rekognition_region: str | None = None,
+        checks_leaks: bool = True,
     ) -> None:
         self.rules = rules
+        self._checks_leaks = checks_leaks
         self._mappings = MappingCache(mappings)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
@@ -90,7 +100,7 @@ class Deidentifier:
         InvalidDicomError
             The bytes are not DICOM, or damaged.
         QuarantineError
-            A person has to look at the instance.
+            A person has to look at the instance; a :class:`~deidentifier.leaks.LeakError` tells what was found where.
         DatabaseUnavailableError
             The mappings cannot be reached; try again later.
         """
@@ -101,9 +111,14 @@ class Deidentifier:
         program = self._programs.program(labels, original.text(_SOP_CLASS))
         if program.refused:
             raise QuarantineError(program.refused)
-        work = Work(original, Instance(original, self._mappings, self._identities))
+        instance = Instance(original, self._mappings, self._identities)
+        work = Work(original, instance)
         work.rewrite(program.plan)
         if program.plan_after is not None:
             work.clean_pixels(program.pixels, self._finder)
             work.rewrite(program.plan_after)
-        return Outcome("deidentified", work.file(program.transcode), labels, work)
+        result = work.file(program.transcode)
+        if self._checks_leaks:
+            result, leaks = LeakCheck(self.rules.on_leak, program, instance, original).check(work, result)
+            return Outcome("deidentified", result, labels, work, leaks)
+        return Outcome("deidentified", result, labels, work)

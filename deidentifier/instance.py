@@ -13,7 +13,7 @@ from common.dicom_scan import Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import QuarantineError
 from deidentifier.mappings import MappingCache, MappingKey
-from deidentifier.profiles.identifying import Identities, Identity
+from deidentifier.profiles.identifying import Collected, Identities, Identity
 
 if TYPE_CHECKING:
     from deidentifier.memory import Memory
@@ -48,7 +48,7 @@ class Instance:
     def __init__(self, scan: Scan, mappings: MappingCache, identities: Identities | None = None) -> None:
         self._scan = scan
         self._identities = identities or Identities()
-        self._identity_of_person: Identity | None = None
+        self._collected: Collected | None = None
         self.pixels_examined = False
         self._mappings = mappings
         self._known: dict[MappingKey, str] = {}
@@ -58,11 +58,16 @@ class Instance:
         self.scope_notes: dict[str, str] = {}
 
     @property
+    def collected(self) -> Collected:
+        """What identifies the original, collected when somebody asks."""
+        if self._collected is None:
+            self._collected = self._identities.collect(self._scan)
+        return self._collected
+
+    @property
     def identity(self) -> Identity:
-        """What follows from the identifying values of the original, worked out when somebody asks."""
-        if self._identity_of_person is None:
-            self._identity_of_person = self._identities.identity(self._scan)
-        return self._identity_of_person
+        """What follows from the identifying values of the original."""
+        return self.collected.identity
 
     def mapped(
         self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str], path: str

@@ -81,6 +81,12 @@ class Rewriter:
                 return element.raw if element is not None and element.present else None
         return old
 
+    def replaced_uids(self) -> Iterator[bytes]:
+        """Yield the original UIDs that were replaced."""
+        for _, head, _, element in self._log:
+            if element is not None and head.vr == "UI" and element.changed:
+                yield from element.original.split(b"\\")
+
     def findings(self) -> Iterator[Finding]:
         """Yield what was done, element by element."""
         for path, head, decision, element in self._log:

@@ -146,7 +146,6 @@ def file_kind() -> Record:
                 OneOf(("Quarantine", "Redact", "Report")),
                 "What follows when an identifying value of the original is found in the result; without it, Quarantine "
                 "where a profile is in force, else Report.",
-                unavailable="not available yet",
             ),
             Field("Transformations", ListOf(entry_kind()), "What is done, to whom; may be empty.", mandatory=True),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from common.database import Database
 from common.errors import ResearchPacsError
@@ -82,4 +83,7 @@ def apply(deidentifier: Deidentifier, data: bytes) -> Made:
     """De-identify one instance for the queue."""
     outcome = deidentifier.deidentify(data)
     made = outcome.data if outcome.state == "deidentified" else None
-    return Made(made, {"labels": sorted(outcome.labels)}, deidentifier.rules.sha256)
+    detail: dict[str, Any] = {"labels": sorted(outcome.labels)}
+    if outcome.leaks:
+        detail["findings"] = [leak.as_record() for leak in outcome.leaks]
+    return Made(made, detail, deidentifier.rules.sha256)

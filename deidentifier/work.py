@@ -9,6 +9,7 @@ from common.dicom_text import strip_padding
 from common.transcoding import transcode
 from deidentifier.file_meta import write_file
 from deidentifier.instance import SOP_INSTANCE, Instance
+from deidentifier.leak_patterns import MIN_RAW
 from deidentifier.pixel_work import clean_pixels
 from deidentifier.pixels.clean import Cleaned
 from deidentifier.pixels.finder import Finder
@@ -18,6 +19,7 @@ from deidentifier.transformations.randomize_uid import random_uid
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
 
 _SOP_CLASS = 0x00080016
+_REGISTERED = b"1.2.840.10008."
 
 
 class Work:
@@ -60,6 +62,11 @@ class Work:
         sop_class = strip_padding(self._sop_class or b"").decode("latin-1")
         data = write_file([piece_bytes(piece) for piece in self._pieces], own, sop_class, self.sop_instance_uid)
         return transcode(data, transfer_syntax) if transfer_syntax and transfer_syntax != own else data
+
+    def replaced_uids(self) -> frozenset[bytes]:
+        """Return the original UIDs that were replaced."""
+        found = (uid.strip() for rewriter in self._rewriters for uid in rewriter.replaced_uids())
+        return frozenset(uid for uid in found if len(uid) >= MIN_RAW and not uid.startswith(_REGISTERED))
 
     def findings(self) -> list[Finding]:
         """Return what rules did, element by element, without values."""

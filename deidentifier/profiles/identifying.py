@@ -12,14 +12,19 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pydicom._dicom_dict import DicomDictionary
 
+from common.dicom_head import Head
 from common.dicom_scan import DataSet, Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import InvalidDicomError
 from deidentifier.profiles.clean_text import clean_text, default_vocabulary, fold, header_terms
 from deidentifier.profiles.tables import read_rows
+
+if TYPE_CHECKING:
+    from deidentifier.leak_patterns import Patterns
 
 _KEPT = 64
 _REMEMBERED = 20_000
@@ -55,22 +60,36 @@ Value = tuple[str, bytes, tuple[str, ...]]
 """A kind, the bytes of a value, and the character sets in force."""
 
 
-def collect(scan: Scan) -> tuple[Value, ...]:
-    """Return the identifying values of an original, at every depth."""
-    found: dict[Value, None] = {}
-    _collect(scan.dataset, kinds_of_values(), found)
-    return tuple(found)
+class _Interest(dict[Head, str]):
+    """What the check needs of an element, by its head: a kind of value, ``date``, ``SQ``, or nothing."""
 
-
-def _collect(dataset: DataSet, kinds: dict[int, str], found: dict[Value, None]) -> None:
-    data = dataset.scan.data
-    for element in dataset.elements:
-        head, _, value, end = element
+    def __missing__(self, head: Head) -> str:
+        if len(self) > _REMEMBERED:
+            self.clear()
+        interest = kinds_of_values().get(head.tag, "")
         if head.vr == "SQ":
+            interest = "SQ"
+        elif head.vr in ("DA", "DT") and not interest:
+            interest = "date"
+        self[head] = interest
+        return interest
+
+
+_interest = _Interest()
+
+
+def _collect(dataset: DataSet, found: dict[Value, None], dates: list[tuple[int, int]]) -> None:
+    data, known = dataset.scan.data, _interest
+    for element, interest in [(each, interest) for each in dataset.elements if (interest := known[each[0]])]:
+        _, start, value, end = element
+        if interest == "SQ":
             for item in _items(dataset, element):
-                _collect(item, kinds, found)
-        elif value != end and (kind := kinds.get(head.tag)) is not None:
-            found[kind, strip_padding(data[value:end]), dataset.encodings] = None
+                _collect(item, found, dates)
+        elif value != end:
+            if interest == "date":
+                dates.append((start, end))
+            else:
+                found[interest, strip_padding(data[value:end]), dataset.encodings] = None
 
 
 def _items(dataset: DataSet, element: tuple) -> list:  # type: ignore[type-arg]  # an element, its items
@@ -97,6 +116,8 @@ class Identity:
         The values as text.
     words
         Their words, folded: none of them stays in a text that is cleaned.
+    patterns
+        What the leak check searches for, once it has been worked out.
     """
 
     def __init__(self, values: tuple[Value, ...]) -> None:
@@ -106,6 +127,7 @@ class Identity:
         others = header_terms(term.text for term in self.values if term.kind != "name")
         # A hospital called Head Center does not make the head a secret.
         self.words = names | frozenset(word for word in others if word not in vocabulary)
+        self.patterns: Patterns | None = None
         self._cleaned: dict[str, str] = {}
         self._technical: dict[str, str] = {}
 
@@ -150,20 +172,31 @@ def _terms(values: tuple[Value, ...]) -> Iterator[Term]:
                 yield Term(kind, text.strip(" \0"))
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What was collected of an original: its identity, and where its elements with dates begin and end."""
+
+    identity: Identity
+    dates: list[tuple[int, int]]
+
+
 class Identities:
     """The identities that a process has seen lately."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[Value, ...], Identity] = OrderedDict()
 
-    def identity(self, scan: Scan) -> Identity:
-        """Return the identity of an original."""
-        values = collect(scan)
-        found = self._known.get(values)
+    def collect(self, scan: Scan) -> Collected:
+        """Return what identifies an original, at every depth."""
+        values: dict[Value, None] = {}
+        dates: list[tuple[int, int]] = []
+        _collect(scan.dataset, values, dates)
+        key = tuple(values)
+        found = self._known.get(key)
         if found is None:
-            found = self._known[values] = Identity(values)
+            found = self._known[key] = Identity(key)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         else:
-            self._known.move_to_end(values)
-        return found
+            self._known.move_to_end(key)
+        return Collected(found, dates)

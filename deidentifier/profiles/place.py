@@ -23,7 +23,7 @@ from deidentifier.profiles.content import Content
 from deidentifier.profiles.private import treat_private
 from deidentifier.profiles.tables import Action, ProfileTable, attribute_types, resolve
 from deidentifier.profiles.treatments import EMPTIED, REMOVED, Guard, Treatment
-from deidentifier.transformations.randomize_uid import KINDS, randomize_uids
+from deidentifier.transformations.randomize_uid import KINDS, randomize_uids, replace_every_uid
 from deidentifier.transformations.shift_date_time import ShiftDateTime
 
 TEXT = frozenset(("LO", "LT", "SH", "ST", "UC", "UT"))
@@ -138,7 +138,8 @@ class Place:
         if head.vr == "SQ":
             return self._sequence(head, dummy=action is Action.DUMMY)
         if action is Action.UID and head.vr == "UI":
-            return Treatment("UID replaced", act=randomize_uids)
+            # The table names some that name a kind of device or template, too.
+            return Treatment("UID replaced", act=replace_every_uid)
         return Treatment("dummy value", act=does.replace_by_dummy)
 
     def _kept(self, head: Head) -> Treatment | None:
@@ -148,6 +149,8 @@ class Place:
             return Treatment(_FREE_OF_VALUES, act=does.empty, unless=does.is_legal_date(head.vr))
         if head.tag == _TIMEZONE:
             return Treatment(_FREE_OF_VALUES, act=does.clean_zone)
+        if head.vr in TEXT and self._profile.cleans_text and self._profile.table.keeps_characteristic(head.tag):
+            return self._text(head, does.clean_words)
         return self._legal(head)
 
     def _cleaned(self, head: Head) -> Treatment | None:

@@ -135,6 +135,11 @@ def attribute_types() -> AttributeTypes:
     return AttributeTypes(table["sop_classes"], table["iods"], table["modules"])
 
 
+@cache
+def _characteristics() -> frozenset[str]:
+    return frozenset(row.tag for row in read_rows() if "RetainPatientCharacteristics" in row.options)
+
+
 class ProfileTable:
     """The profile with some options: what it does with an element.
 
@@ -161,6 +166,10 @@ class ProfileTable:
         if tag in self.codes:
             return self.codes[tag]
         return next((code for mask, value, code in self._masks if tag & mask == value), None)
+
+    def keeps_characteristic(self, tag: int) -> bool:
+        """Tell whether an element stays as a characteristic of the patient: a description, not an identity."""
+        return f"{tag:08X}" in _characteristics()
 
     def action(self, tag: int, vr: str, kind: str) -> Action:
         """Decide about a standard element.

@@ -87,12 +87,13 @@ def strip_identifiers(element: ElementInWork) -> None:
 
 
 def clean_code_value(element: ElementInWork) -> None:
-    """Keep a code that has the shape of its coding scheme; of a scheme of one's own, a short one."""
-    scheme = element.sibling(0x00080102)
+    """Keep a code that has the shape of its coding scheme; of a scheme of one's own, one made of harmless words."""
+    shape, identity = _CODES.get(element.sibling(0x00080102)), element.identity
 
     def clean(value: str, _: ElementInWork) -> str:
-        shape = _CODES.get(scheme, _LOCAL_CODE)
-        return value if shape.fullmatch(value) and not element.identity.names(value) else ""
+        if shape is None:
+            return value if identity.clean(value) == value else ""
+        return value if shape.fullmatch(value) and not identity.names(value) else ""
 
     element.replace_values(clean)
     if element.is_empty:
@@ -122,7 +123,6 @@ _CODES = {
     "NEU": re.compile(r"\d{1,4}"),
     "ACR": re.compile(r"\d{1,5}(\.\d{1,5})?"),
 }
-_LOCAL_CODE = re.compile(r"[A-Za-z_+-]{1,16}|[A-Za-z_+-]{0,6}\d{1,4}[A-Za-z_+-]{0,6}")
 
 
 def clean_character_set(element: ElementInWork) -> None:

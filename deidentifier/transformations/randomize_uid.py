@@ -99,6 +99,12 @@ def randomize_uids(element: ElementInWork, prefix: str | None = None) -> None:
         element.replace_values(_replaced if prefix is None else partial(_replaced, make=partial(_under, prefix)))
 
 
+def replace_every_uid(element: ElementInWork) -> None:
+    """Replace the UIDs of a UI element whatever it names, but for registered ones."""
+    if element.vr == "UI":
+        element.replace_values(_replaced)
+
+
 def _replaced(value: str, element: ElementInWork, make: Callable[[bytes], str] | None = None) -> str:
     if not value or value.startswith(_REGISTERED_BELOW) or value == _REGISTERED:
         return value

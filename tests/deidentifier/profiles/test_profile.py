@@ -330,3 +330,15 @@ def test_a_sequence_hidden_in_unknown_bytes_is_cleaned():
     unknown = to_bytes(instance()) + b"\x18\x00\x01\x93UN\0\0" + len(inner).to_bytes(4, "little") + inner
     assert pydicom.dcmread(io.BytesIO(unknown)).CTAcquisitionTypeSequence[0].OperatorsName == "Olga"
     assert b"Olga" not in engine().deidentify(unknown).data
+
+
+@pytest.mark.parametrize("after", [b"Roe^Jane, born 1970", b"\0" * 9, b"QZ77" * 20, b"x"])
+@pytest.mark.parametrize("last", ["PatientID", "PixelData"])
+def test_bytes_after_the_data_set_are_dropped(after, last):
+    dataset = instance()
+    if last == "PixelData":
+        dataset.BitsAllocated = 8
+        dataset.PixelData = b"\1\2"
+    data = to_bytes(dataset)
+    deidentifier = engine()
+    assert deidentifier.deidentify(data + after).data == deidentifier.deidentify(data).data

@@ -1,0 +1,205 @@
+"""How an identifying value may be written: its spellings, as bytes that are searched all at once."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from deidentifier.profiles.clean_text import default_vocabulary, fold
+from deidentifier.profiles.identifying import Identity, Term
+
+MIN_RAW = 6
+"""Bytes from which on a value is searched in all bytes; a shorter one only as a word of text."""
+
+_MIN_WORD = 3
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
+           "november", "december")  # fmt: skip
+# What stands in the place of a value that was never there, or is gone already.
+_PLACEHOLDERS = frozenset(
+    ("anonymous", "anonymized", "anonymised", "anonymize", "anon", "removed", "deleted", "none", "null", "unknown",
+     "unspecified", "dummy", "test", "patient", "phantom", "na", "nil", "blank", "empty", "noname", "no", "name", "xxx",
+     "xxxx", "default", "other")
+)  # fmt: skip
+_SPELLINGS_OF_NAMES = ("{0} {1}", "{1} {0}", "{0}, {1}", "{0},{1}", "{0}{1}", "{1}{0}", "{1}.{0}", "{0}.{1}", "{0}_{1}",
+                       "{1}_{0}", "{0}-{1}", "{1}-{0}", "{0}^{1}", "{1}^{0}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One spelling: what is searched, in lower case; the class of value, its text, and how it counts.
+
+    ``exact`` are the bytes as they must stand there, where case matters (base64). ``word`` is the folded text of a
+    value that is too short for any bytes: it counts as a word of text.
+    """
+
+    lowered: bytes
+    kind: str
+    text: str
+    exact: bytes = b""
+    word: str = ""
+
+
+class Patterns:
+    """The spellings of the identifying values of an instance, searched all at once.
+
+    Attributes
+    ----------
+    found
+        By number; :meth:`search` returns numbers with the offsets where they begin and end.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        found: dict[bytes, Pattern] = {}
+        for term in identity.values:
+            for text in dict.fromkeys(_spellings(term)):
+                for pattern in _patterns(term.kind, text.strip(), term.text):
+                    found.setdefault(pattern.exact or pattern.lowered, pattern)
+        self.found = list(found.values())
+        self._automaton = BytesAhoCorasick([pattern.lowered for pattern in self.found])
+
+    def search(self, lowered: bytes) -> list[tuple[int, int, int]]:
+        """Return the number, start and end of every pattern that stands in some bytes in lower case."""
+        return self._automaton.find_matches_as_indexes(lowered, overlapping=True)
+
+
+def _patterns(kind: str, text: str, original: str) -> Iterator[Pattern]:
+    forms = tuple(dict.fromkeys((text, text.upper(), text.casefold(), fold(text)) if not text.isascii() else (text,)))
+    encoded = dict.fromkeys(each for form in forms for each in _encoded(form))
+    if all(len(each) < MIN_RAW for each in encoded):
+        if len(text) >= _MIN_WORD:
+            yield from (Pattern(each.lower(), kind, text, word=fold(text)) for each in encoded)
+        return
+    for each in encoded:
+        if len(each) >= MIN_RAW:
+            yield Pattern(each.lower(), kind, text)
+    for form in dict.fromkeys((text, text.upper(), text.lower())) if kind == "name" or text in original else ():
+        for each in _encoded(form):
+            if len(each) >= MIN_RAW:
+                yield from (Pattern(piece.lower(), kind, text, exact=piece) for piece in in_base64(each))
+    for form in forms:
+        yield from (Pattern(form.encode(code).lower(), kind, text) for code in ("utf-16-le", "utf-16-be"))
+
+
+def _encoded(text: str) -> list[bytes]:
+    """Return a text in the encodings that files of its kind are in."""
+    if text.isascii():
+        return [text.encode("ascii")]
+    found = [text.encode("utf-8")]
+    for encoding in ("latin-1", "iso8859_2", "iso8859_5", "iso8859_7", "gb18030", "shift_jis", "euc_kr", "iso2022_jp"):
+        try:
+            found.append(text.encode(encoding))
+        except UnicodeEncodeError:
+            continue
+    return list(dict.fromkeys(found))
+
+
+def in_base64(raw: bytes) -> Iterator[bytes]:
+    """Yield what a value looks like in base64, wherever among other bytes it begins (RFC 4648 4)."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw)
+        first = (before * 4 + 2) // 3
+        last = (before + len(raw)) * 4 // 3
+        if last - first >= MIN_RAW:
+            yield encoded[first:last]
+
+
+@lru_cache(maxsize=4096)
+def beginnings_elsewhere(beginning: bytes) -> tuple[bytes, ...]:
+    """Return how the first bytes of a UID may stand in UTF-16 and in base64: most of an instance's begin alike."""
+    text = beginning.decode("latin-1")
+    return (text.encode("utf-16-le"), text.encode("utf-16-be"), *in_base64(beginning))
+
+
+@lru_cache(maxsize=4096)
+def forms_elsewhere(uid: bytes) -> tuple[bytes, ...]:
+    """Return how a UID may stand in UTF-16 and in base64."""
+    text = uid.decode("latin-1")
+    return (text.encode("utf-16-le"), text.encode("utf-16-be"), *in_base64(uid))
+
+
+def patterns_of(identity: Identity) -> Patterns:
+    """Return the patterns of an identity, made once."""
+    found: Patterns | None = identity.patterns
+    if found is None:
+        found = identity.patterns = Patterns(identity)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------- spellings
+def _spellings(term: Term) -> Iterator[str]:
+    spell = {"name": _names, "birth date": _dates, "phone": _numbers, "identifier": _identifiers}.get(term.kind, _texts)
+    for text in spell(term.text):
+        if _says_something(text, term.kind):
+            yield text
+
+
+def _says_something(text: str, kind: str) -> bool:
+    """Tell whether a text can identify anybody: common words do not, however they came to stand in a header."""
+    words = re.findall(r"\w+", fold(text).replace("_", " "))
+    known = default_vocabulary()
+    if not words or all(word in _PLACEHOLDERS for word in words):
+        return False
+    if kind == "name" and len(words) > 1:
+        return True
+    return not all(word in known or word in _PLACEHOLDERS or len(word) == 1 for word in words)
+
+
+def _names(text: str) -> Iterator[str]:
+    """Yield a name whole, its components, and the ways in which people write the first two.
+
+    Where a component is long enough to be found in any bytes by itself, it is found in all those ways, too.
+    """
+    for group in text.split("="):
+        parts = [part.strip() for part in group.split("^") if part.strip()]
+        yield group.strip("^ ")
+        words = [*parts, *(word for part in parts for word in re.split(r"[\s,;-]+", part))]
+        yield from words
+        if len(parts) > 1 and not any(len(word) >= MIN_RAW and _says_something(word, "name") for word in parts[:2]):
+            yield from (form.format(parts[0], parts[1]) for form in _SPELLINGS_OF_NAMES)
+
+
+def _texts(text: str) -> Iterator[str]:
+    yield text
+    yield from (part.strip() for part in re.split(r"[\r\n,;]+", text) if len(part.strip()) >= MIN_RAW)
+
+
+def _identifiers(text: str) -> Iterator[str]:
+    yield text
+    squeezed = re.sub(r"[\s./_-]+", "", text)
+    yield squeezed
+    if squeezed.isdigit():
+        yield squeezed.lstrip("0")
+
+
+def _numbers(text: str) -> Iterator[str]:
+    yield text
+    digits = re.sub(r"\D+", "", text)
+    if len(digits) >= MIN_RAW:
+        yield digits
+
+
+def _dates(text: str) -> Iterator[str]:
+    """Yield a date of birth in the ways in which people write it."""
+    try:
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return
+    year, month, number = f"{day.year:04}", f"{day.month:02}", f"{day.day:02}"
+    for sign in ("", "-", ".", "/", " "):
+        for parts in ((year, month, number), (number, month, year), (month, number, year)):
+            yield sign.join(parts)
+    for sign in ("-", ".", "/"):
+        for first, second in ((day.day, day.month), (day.month, day.day)):
+            yield f"{first}{sign}{second}{sign}{year}"
+        yield from (f"{number}{sign}{month}{sign}{year[2:]}", f"{month}{sign}{number}{sign}{year[2:]}")
+    name = _MONTHS[day.month - 1]
+    for called in (name, name[:3]):
+        for figure in (str(day.day), number):
+            yield from (f"{figure} {called} {year}", f"{figure}. {called} {year}", f"{called} {figure}, {year}")
+            yield from (f"{called} {figure} {year}", f"{figure}-{called}-{year}", f"{figure}{called}{year}")

@@ -1,0 +1,254 @@
+"""The leak check: identifying values of the original are looked for in the bytes of the result.
+
+::
+
+    find_leaks(original, collected, result, …)
+        all values at once, in every byte outside the pixels ──► nothing found: done
+        something found ──► where is it, and is it there on purpose? ──► Leak(path, rule, kind), …
+
+Values of six bytes and more are searched as they are written, in upper and lower case, in UTF-16 and in base64; shorter
+ones as whole words of text. Dates are compared by the path of their element: in daily series a date that was moved
+rightly equals another original one. Original UIDs are searched where this instance had them replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from common.dicom_head import Head
+from common.dicom_scan import DEFLATED, DataSet, Scan, scan
+from common.dicom_text import decode_text, strip_padding
+from common.errors import InvalidDicomError, QuarantineError
+from deidentifier.leak_patterns import Patterns, beginnings_elsewhere, forms_elsewhere, patterns_of
+from deidentifier.profiles.clean_text import fold
+from deidentifier.profiles.identifying import Collected
+
+_DATES = frozenset(("DA", "DT"))
+_NUMBERS = frozenset(("DS", "IS", "UI"))
+_NO_TEXT = frozenset(("DA", "DT", "TM"))
+_TEXT = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_SHOWN = 5
+_BEGINNING = 12
+
+
+@dataclass(frozen=True)
+class Leak:
+    """An identifying value in the result: where, what decided about the element there, and the class of value."""
+
+    path: str
+    rule: str
+    kind: str
+
+    def as_record(self) -> dict[str, str]:
+        """Return it as plain data: never the value."""
+        return {"path": self.path, "rule": self.rule, "class": self.kind}
+
+
+class LeakError(QuarantineError):
+    """An identifying value of the original is in the result."""
+
+    def __init__(self, leaks: Iterable[Leak]) -> None:
+        found = tuple(leaks)
+        self.findings = tuple(leak.as_record() for leak in found)
+        places = ", ".join(f"{leak.kind} in {leak.path}" for leak in found[:_SHOWN])
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        super().__init__(f"identifying values of the original are in the result: {places}{more}")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the result of an instance may hold of its original.
+
+    Attributes
+    ----------
+    uids
+        Original UIDs that were replaced.
+    dates
+        Whether every date must have changed.
+    on_purpose
+        Tells whether a rule keeps an element, by the heads of its path.
+    rule
+        Returns what decided about the element at a path.
+    """
+
+    uids: frozenset[bytes]
+    dates: bool
+    on_purpose: Callable[[tuple[Head, ...]], bool]
+    rule: Callable[[str], str]
+
+
+def find_leaks(original: Scan, collected: Collected, result: bytes, expected: Expectation) -> list[Leak]:
+    """Return the identifying values of an original that stand in a result.
+
+    Parameters
+    ----------
+    collected
+        What was collected of the original.
+    result
+        The file; a deflated one is inflated first.
+    expected
+        What must have changed, and what stays on purpose.
+    """
+    patterns = patterns_of(collected.identity)
+    where = _Where(original, result)
+    suspects = list(_suspects(patterns, where, expected.uids))
+    dates = expected.dates and _same_dates(original, collected.dates, where)
+    if not suspects and not dates:
+        return []
+    return list(dict.fromkeys(_confirm(original, where, suspects, expected, dates)))
+
+
+class _Where:
+    """The bytes of a result that are searched: all but the pixels."""
+
+    def __init__(self, original: Scan, result: bytes) -> None:
+        self.result = result
+        self._scan: Scan | None = None
+        self.same_syntax = True
+        self.start = self.end = len(result)
+        pixels = original.pixel_data
+        if pixels is not None:
+            header = original.data[pixels[1] : pixels[2]]
+            self.start = result.find(header)
+            self.end = self.start + pixels[3] - pixels[1]
+        if self.start < 0 or self.end > len(result) or original.transfer_syntax == DEFLATED:
+            self._find_anew(original)
+        self.searched = self.result[: self.start] + self.result[self.end :]
+
+    def _find_anew(self, original: Scan) -> None:
+        """Look where the pixels are in a result that was transcoded, masked or deflated."""
+        found = self.scan
+        self.same_syntax = found.transfer_syntax == original.transfer_syntax != DEFLATED
+        self.result = found.data
+        pixels = found.pixel_data
+        self.start, self.end = (pixels[1], pixels[3]) if pixels else (len(found.data), len(found.data))
+
+    @property
+    def scan(self) -> Scan:
+        """The result, scanned."""
+        if self._scan is None:
+            self._scan = scan(self.result)
+        return self._scan
+
+    def offset(self, place: int) -> int:
+        """Return the offset in the result of a place in what is searched."""
+        return place if place < self.start else place + self.end - self.start
+
+
+Suspect = tuple[str, int, str]
+"""Class of value, offset in the result (-1: as a word, wherever), folded text of a short value."""
+
+
+def _suspects(patterns: Patterns, where: _Where, uids: frozenset[bytes]) -> Iterator[Suspect]:
+    searched = where.searched
+    for number, start, end in patterns.search(searched.lower()):
+        pattern = patterns.found[number]
+        if pattern.word:
+            if not (searched[start - 1 : start].isalnum() or searched[end : end + 1].isalnum()):
+                yield pattern.kind, -1, pattern.word
+        elif not pattern.exact or searched[start:end] == pattern.exact:
+            yield pattern.kind, where.offset(start), pattern.text
+    for uid, place in _uids_in(searched, uids):
+        yield "UID", where.offset(place), uid.decode("latin-1")
+
+
+def _uids_in(searched: bytes, uids: frozenset[bytes]) -> Iterator[tuple[bytes, int]]:
+    for uid in uids:
+        if uid in searched:
+            yield uid, searched.find(uid)
+    for beginning in {uid[:_BEGINNING] for uid in uids}:
+        if any(form in searched for form in beginnings_elsewhere(beginning)):
+            for uid in uids:
+                yield from ((uid, searched.find(form)) for form in forms_elsewhere(uid) if form in searched)
+
+
+def _same_dates(original: Scan, dates: Sequence[tuple[int, int]], where: _Where) -> bool:
+    """Tell whether an element with a date may stand in the result as it did in the original."""
+    data, searched = original.data, where.searched
+    return bool(dates) and (not where.same_syntax or any(data[start:end] in searched for start, end in dates))
+
+
+# ------------------------------------------------------------------------------------------------------- confirming
+@dataclass(frozen=True)
+class _Leaf:
+    """An element of the result that is no sequence."""
+
+    path: str
+    heads: tuple[Head, ...]
+    start: int
+    value: int
+    end: int
+    dataset: DataSet
+
+    @property
+    def raw(self) -> bytes:
+        return self.dataset.scan.data[self.value : self.end]
+
+
+def _leaves(dataset: DataSet, path: str = "", heads: tuple[Head, ...] = ()) -> Iterator[_Leaf]:
+    for element in dataset.elements:
+        head, start, value, end = element
+        if head.tag in _PIXELS and not heads:
+            continue
+        inner = (*heads, head)
+        items = _items(dataset, element) if head.vr == "SQ" else []
+        if items:
+            for number, item in enumerate(items):
+                yield from _leaves(item, f"{path}{head.name}[{number}].", inner)
+        else:
+            yield _Leaf(path + head.name, inner, start, value, end, dataset)
+
+
+def _items(dataset: DataSet, element: tuple) -> list:  # type: ignore[type-arg]  # an element, its items
+    try:
+        return dataset.items(element)
+    except InvalidDicomError:
+        return []
+
+
+def _confirm(
+    original: Scan, where: _Where, suspects: list[Suspect], expected: Expectation, dates: bool
+) -> Iterator[Leak]:
+    """Find the elements, and leave out what is there on purpose or by chance."""
+    found = where.scan
+    leaves = [*(_leaves(found.meta) if found.meta else ()), *_leaves(found.dataset)]
+
+    def leak(leaf: _Leaf, kind: str) -> Iterator[Leak]:
+        if not expected.on_purpose(leaf.heads):
+            yield Leak(leaf.path, expected.rule(leaf.path), kind)
+
+    for kind, offset, text in suspects:
+        if offset < 0:
+            for leaf in leaves:
+                if leaf.heads[-1].vr in _TEXT and _has_word(leaf, text):
+                    yield from leak(leaf, kind)
+            continue
+        at = next((leaf for leaf in leaves if leaf.start <= offset < leaf.end), None)
+        if at is None:
+            yield Leak("outside the data set", "", kind)
+        elif not _by_chance(at, text):
+            yield from leak(at, kind)
+    if dates:
+        originals = {leaf.path: strip_padding(leaf.raw) for leaf in _leaves(original.dataset)}
+        for leaf in leaves:
+            if leaf.heads[-1].vr in _DATES and leaf.raw and originals.get(leaf.path) == strip_padding(leaf.raw):
+                yield from leak(leaf, "date")
+
+
+def _by_chance(leaf: _Leaf, text: str) -> bool:
+    """Tell whether digits merely happen to stand in a longer number, or in a date, which is compared by its path."""
+    vr = leaf.heads[-1].vr
+    if vr in _NO_TEXT:
+        return True
+    if vr not in _NUMBERS or not text or not re.fullmatch(r"[\d.]+", text):
+        return False
+    whole = rf"(?<![\d.]){re.escape(text)}(?![\d.])" if vr != "UI" else rf"(?<!\d){re.escape(text)}(?!\d)"
+    return re.search(whole, leaf.raw.decode("latin-1")) is None
+
+
+def _has_word(leaf: _Leaf, word: str) -> bool:
+    text = fold(decode_text(leaf.raw, leaf.dataset.encodings)).replace("_", " ")
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None

@@ -1,0 +1,192 @@
+"""The leak check: identifying values are found wherever they stand, and nothing else is taken for one."""
+
+import base64
+import io
+
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from deidentifier.deidentify import Deidentifier
+from deidentifier.leaks import LeakError
+from deidentifier.mappings import MemoryMappings
+from deidentifier.rules_file import load_rules
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+PROFILE = "    Profile: Basic\n    Options: [RetainLongitudinalModifiedDates, CleanDescriptors]\n"
+
+
+def engine(more="", on_leak="", profile=PROFILE):
+    head = f"OnLeak: {on_leak}\n" if on_leak else ""
+    frame = "Labels: []\nScopeToForward: {Labels: ALL}\nTransformations:\n  - Scope: {Labels: ALL}\n"
+    return Deidentifier(load_rules(head + frame + profile + more), MemoryMappings())
+
+
+def to_bytes(dataset):
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = CT
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    buffer = io.BytesIO()
+    with pydicom.config.disable_value_validation():
+        dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def instance(**values):
+    dataset = Dataset()
+    dataset.SOPClassUID = CT
+    dataset.SOPInstanceUID = "1.3.6.1.4.1.7.7.1"
+    given = {"PatientName": "Quimby^Zoe", "PatientID": "QX-123456", "PatientBirthDate": "19700304",
+             "StudyInstanceUID": "1.3.6.1.4.1.7.7.2", "StudyDate": "20200131", "AccessionNumber": "A4711",
+             "PatientAddress": "12 Nowhere Lane", "PatientTelephoneNumbers": "+41 44 123 45 67", **values}  # fmt: skip
+    with pydicom.config.disable_value_validation():
+        for keyword, value in given.items():
+            setattr(dataset, keyword, value)
+    return dataset
+
+
+def shift_by_a_day(pattern):
+    keys = f"TagPatterns: {pattern}, ShiftBy: 1, PreserveIntervals: true, ReuseMapping: SamePatient"
+    return f"    ShiftDateTime: [{{{keys}}}]\n"
+
+
+def planted(text, vr="OB"):
+    """Return an instance with bytes that no rule touches, and the rules' file that keeps them."""
+    dataset = instance()
+    raw = text if isinstance(text, bytes) else text.encode()
+    dataset.add_new(0x00282000, vr, raw + b"\0" * (len(raw) % 2))  # ICCProfile: binary, and in no row of the table
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Quimby", "name"),
+        ("xxQUIMBYxx", "name"),
+        ("zoe quimby", "name"),
+        ("Quimby, Zoe", "name"),
+        ("zoequimby", "name"),
+        ("QX-123456", "identifier"),
+        ("qx123456", "identifier"),
+        ("12 nowhere lane", "address"),
+        ("+41 44 123 45 67", "phone"),
+        ("41441234567", "phone"),
+        ("04.03.1970", "birth date"),
+        ("1970-03-04", "birth date"),
+        ("4 March 1970", "birth date"),
+        ("1.3.6.1.4.1.7.7.1", "UID"),
+        ("Quimby".encode("utf-16-le"), "name"),
+        ("Quimby".encode("utf-16-be"), "name"),
+        (base64.b64encode(b"the name is Quimby^Zoe."), "name"),
+        (base64.b64encode(b"x 1.3.6.1.4.1.7.7.2"), "UID"),
+    ],
+)
+def test_every_way_of_writing_is_found(text, kind):
+    with pytest.raises(LeakError) as caught:
+        engine().deidentify(to_bytes(planted(text)))
+    assert {"path": "ICCProfile", "rule": "no rule", "class": kind} in caught.value.findings
+    assert "Quimby" not in str(caught.value)
+
+
+def test_short_values_are_words_of_text():
+    more = "    KeepTags: [{TagPatterns: SeriesDescription}]\n"
+    keep = instance(SeriesDescription="for Zoe")
+    assert engine(more).deidentify(to_bytes(keep)).state == "deidentified"  # kept on purpose
+    outcome = engine(profile="    DeleteTags: [{TagPatterns: PatientName, Action: Empty}]\n").deidentify(
+        to_bytes(instance(SeriesDescription="for Zoe", ImageComments="Zoetrope"))
+    )
+    paths = {(leak.path, leak.kind) for leak in outcome.leaks}
+    assert ("SeriesDescription", "name") in paths
+    assert "ImageComments" not in {path for path, _ in paths}
+
+
+def test_non_latin_names_are_found_in_other_character_sets():
+    dataset = planted("Müller".encode())
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.PatientName = "Müller^Jörg"
+    with pytest.raises(LeakError):
+        engine().deidentify(to_bytes(dataset))
+    dataset = planted(b"MULLER")
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.PatientName = "Müller^Jörg"
+    with pytest.raises(LeakError):
+        engine().deidentify(to_bytes(dataset))
+
+
+def test_dates_are_compared_by_path():
+    """The moved date of one item may be the original date of another."""
+    more = shift_by_a_day("StudyDate")
+    series = instance(SeriesDate="20200131", AcquisitionDate="20200201", ContentDate="20200130")
+    assert engine(more).deidentify(to_bytes(series)).leaks == []
+
+
+def test_a_date_that_no_rule_moved_is_found():
+    more = (
+        "    ShiftDateTime: [{TagPatterns: '*/{DA}', ShiftBy: 1, PreserveIntervals: true, ReuseMapping: SamePatient}]\n"
+    )
+    more += "    AddTags: [{Tag: SeriesDate, VR: DA, Value: '20200131', OverwriteIfExists: true}]\n"
+    outcome = engine(more).deidentify(to_bytes(instance(SeriesDate="20200131")))
+    assert outcome.leaks == []  # what a rule writes is its own
+
+
+def test_common_words_and_placeholders_do_not_flood():
+    dataset = instance(
+        PatientName="Head^Left", InstitutionName="Radiology", ReferringPhysicianName="UNKNOWN",
+        BodyPartExamined="HEAD", StudyDescription="left head", OperatorsName="removed",
+    )  # fmt: skip
+    assert engine().deidentify(to_bytes(dataset)).leaks == []
+
+
+def test_digits_by_chance_are_no_leak():
+    dataset = instance(PatientID="135803", ImagePositionPatient=[-158.135803, 1, 2])
+    assert engine().deidentify(to_bytes(dataset)).state == "deidentified"
+    with pytest.raises(LeakError):
+        engine().deidentify(to_bytes(instance(PatientID="135803", RescaleSlope="135803")))
+
+
+def test_what_a_rule_keeps_is_no_leak():
+    profile = PROFILE.replace("CleanDescriptors", "CleanDescriptors, RetainInstitutionIdentity")
+    result = engine(profile=profile).deidentify(to_bytes(instance(InstitutionName="Quimby Hospital")))
+    assert result.leaks == []
+    kept = engine("    KeepTags: [{TagPatterns: PatientName}]\n").deidentify(to_bytes(instance()))
+    assert b"Quimby" in kept.data
+    assert kept.leaks == []
+
+
+def test_report_sends_on_and_tells_the_place():
+    outcome = engine(on_leak="Report").deidentify(to_bytes(planted("Quimby")))
+    assert [leak.as_record() for leak in outcome.leaks] == [{"path": "ICCProfile", "rule": "no rule", "class": "name"}]
+    assert [(each.path, each.outcome) for each in outcome.report if each.outcome == "leak"] == [("ICCProfile", "leak")]
+
+
+def test_redact_empties_what_was_found_and_keeps_the_rest():
+    dataset = planted("Quimby")
+    dataset.RescaleSlope = "2"
+    outcome = engine(on_leak="Redact").deidentify(to_bytes(dataset))
+    result = pydicom.dcmread(io.BytesIO(outcome.data))
+    assert not result.ICCProfile
+    assert (result.RescaleSlope, result.PatientIdentityRemoved) == (2, "YES")
+    assert b"Quimby" not in outcome.data
+
+
+def test_without_a_profile_leaks_are_reported():
+    outcome = engine(profile="    DeleteTags: [{TagPatterns: PatientID, Action: Empty}]\n").deidentify(
+        to_bytes(instance())
+    )
+    assert outcome.state == "deidentified"
+    assert {"PatientName", "AccessionNumber"} <= {leak.path for leak in outcome.leaks}
+
+
+def test_the_pixels_are_not_searched():
+    with open(get_testdata_file("CT_small.dcm"), "rb") as file:
+        dataset = pydicom.dcmread(file)
+    name = str(dataset.PatientName).encode()
+    dataset.PixelData = name + dataset.PixelData[len(name) :]
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    outcome = engine().deidentify(buffer.getvalue())
+    assert name in outcome.data
+    assert outcome.leaks == []
