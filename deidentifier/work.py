@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 from common.dicom_scan import Scan, scan_dataset
@@ -45,7 +46,10 @@ class Work:
     def clean_pixels(self, rules: Sequence[RemoveBurnedInAnnotations], finder: Callable[[str | None], Finder]) -> None:
         """Blacken what rules for pixels ask for; what comes next is scanned anew."""
         found = scan_dataset(join(self._pieces), self._scan.transfer_syntax)
-        self._scan, self.cleaned = clean_pixels(found, rules, self._original, finder)
+        with warnings.catch_warnings():
+            # pydicom warns of illegal values, and quotes them.
+            warnings.simplefilter("ignore")
+            self._scan, self.cleaned = clean_pixels(found, rules, self._original, finder)
         self._instance.pixels_examined = self.cleaned is not None
         self._pieces = []
 
