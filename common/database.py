@@ -104,8 +104,10 @@ class Database:
             finally:
                 self._give_back(connection)
 
-    def call(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def call(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement by itself and return its rows, in a single round trip: there is no BEGIN and no COMMIT.
+
+        Several statements, separated by semicolons, are one transaction to PostgreSQL too; the rows are the last one's.
 
         Raises
         ------

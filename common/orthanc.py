@@ -1,9 +1,8 @@
 """Orthanc's REST API, as far as we use it (Orthanc Book, "REST API of Orthanc").
 
-A client may be shared between threads; connections are kept alive. It stands on urllib3 (which requests stands on
-too): half a dozen small requests for each instance are what the pipeline spends its time with. Messages of errors name
-the method and the kind of resource, never an identifier: Orthanc's identifiers of patients are plain SHA-1 of Patient
-IDs.
+A client may be shared between threads; connections are kept alive. What fits into memory goes through libcurl, what is
+passed on while it arrives through urllib3. Messages of errors name the method and the kind of resource, never an
+identifier: Orthanc's identifiers of patients are plain SHA-1 of Patient IDs.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 import urllib3
 
 from common.errors import NotFoundError, OrthancUnavailableError, RefusedError, StorageFullError
+from common.http_client import Answer, HttpClient, HttpError
 
 __all__ = ["Change", "ChangesPage", "Orthanc", "UploadAnswer"]
 
@@ -76,11 +76,13 @@ class Orthanc:
         timeout: tuple[float, float] = (5, 60),
         connections: int = 16,
     ) -> None:
+        # Whether to try again is decided in one place, by the queue: neither of them does.
+        self._client = HttpClient(url, username, password, timeout=timeout, connections=connections)
         self._pool = urllib3.connection_from_url(
             url,
             maxsize=connections,
             timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
-            retries=False,  # whether to try again is decided in one place, by the queue
+            retries=False,
             headers={
                 **urllib3.make_headers(basic_auth=f"{username}:{password}"),
                 # DICOM files gzipped and gunzipped again: 35 files/s instead of 624.
@@ -138,8 +140,10 @@ class Orthanc:
         RefusedError
             Orthanc answered that it filtered the instance out, or cannot store it.
         """
-        response = self._request("POST", "/instances", body=data, headers={"Content-Type": "application/dicom"})
-        answer = self._json(response)
+        body = data if isinstance(data, bytes) else bytes(data)
+        answer = self._json(
+            self._request("POST", "/instances", body=body, headers={"Content-Type": "application/dicom"})
+        )
         status = answer.get("Status", "") if isinstance(answer, dict) else "several instances"
         if status == "StorageFull":
             raise StorageFullError("Orthanc's storage is full")
@@ -175,7 +179,7 @@ class Orthanc:
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[urllib3.BaseHTTPResponse]:
         """Yield the answer to a GET, its body not read yet: it is read by ``stream(size)`` inside the block."""
-        response = self._request("GET", path, preload_content=False, headers=headers)
+        response = self._open(path, headers or {})
         try:
             with _our_errors("GET", path):
                 yield response
@@ -183,22 +187,31 @@ class Orthanc:
             # A connection whose answer was not read to its end cannot be used again.
             response.close()
 
-    def _request(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **arguments: Any
-    ) -> urllib3.BaseHTTPResponse:
-        with _our_errors(method, path):
+    def _open(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        with _our_errors("GET", path):
             response = self._pool.urlopen(
-                method, path, headers={**self._pool.headers, **(headers or {})}, redirect=False, **arguments
+                "GET", path, headers={**self._pool.headers, **headers}, redirect=False, preload_content=False
             )
         if response.status >= 300:
             response.drain_conn()
-            raise _refusal(response.status, _describe(method, path))
+            raise _refusal(response.status, _describe("GET", path))
         return response
 
-    @staticmethod
-    def _json(response: urllib3.BaseHTTPResponse) -> Any:
+    def _request(
+        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         try:
-            return json.loads(response.data)
+            answer = self._client.request(method, path, body=body, headers=headers)
+        except HttpError as exc:
+            raise OrthancUnavailableError(f"{_describe(method, path)}: Orthanc does not answer ({exc})") from None
+        if answer.status >= 300:
+            raise _refusal(answer.status, _describe(method, path))
+        return answer
+
+    @staticmethod
+    def _json(answer: Answer) -> Any:
+        try:
+            return json.loads(answer.data)
         except ValueError as exc:
             raise OrthancUnavailableError("Orthanc's answer is no JSON") from exc
 

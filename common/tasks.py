@@ -147,41 +147,30 @@ class TaskQueue:
 
     def count_suspects(self, kind: str) -> int:
         """Count the tasks that :meth:`claim_suspect` would take."""
-        with self.database.transaction() as cursor:
-            cursor.execute(self._sql["count_suspects"], {"kind": kind})
-            return int((cursor.fetchone() or (0,))[0])
+        return int(self.database.call(self._sql["count_suspects"], {"kind": kind})[0][0])
 
     def exchange(self, results: Sequence[Result], kind: str, worker: str, limit: int) -> list[Task]:
-        """Finish some tasks and take others, in one transaction; ``limit`` 0 takes none."""
-        with self.database.transaction() as cursor:
-            self.finish(cursor, worker, results)
-            return self._claim(cursor, "claim", kind, worker, limit) if limit else []
+        """Finish some tasks and take others, in one transaction and one round trip; ``limit`` 0 takes none."""
+        statements, parameters = [], self._claiming(kind, worker, limit)
+        if results:
+            statements, parameters = [self._sql["finish"]], parameters | _finishing(results)
+        if limit:
+            statements.append(self._sql["claim"])
+        rows = self.database.call(";\n".join(statements), parameters) if statements else []
+        return _as_tasks(rows) if limit else []
 
     def _claim(self, cursor: Cursor, statement: str, kind: str, worker: str, limit: int) -> list[Task]:
-        parameters = {"kind": kind, "worker": worker, "limit": limit, "lease": self.lease_seconds}
-        cursor.execute(self._sql[statement], parameters)
-        return sorted((Task(*row) for row in cursor.fetchall()), key=lambda task: task.id)
+        cursor.execute(self._sql[statement], self._claiming(kind, worker, limit))
+        return _as_tasks(cursor.fetchall())
+
+    def _claiming(self, kind: str, worker: str, limit: int) -> dict[str, Any]:
+        return {"kind": kind, "worker": worker, "limit": limit, "lease": self.lease_seconds}
 
     def finish(self, cursor: Cursor, worker: str, results: Sequence[Result]) -> int:
         """Write down how tasks ended, where this worker still holds them; returns how many it did."""
         if not results:
             return 0
-        parameters = {
-            "worker": worker,
-            "ids": [result.task.id for result in results],
-            "states": [result.state for result in results],
-            "attempts": [result.attempts for result in results],
-            "delays": [min(result.delays, 1000) for result in results],
-            "delay": [result.delay for result in results],
-            "error_codes": [result.error_code for result in results],
-            "errors": [result.error for result in results],
-            "results": [result.result for result in results],
-            "md5s": [result.source_md5 for result in results],
-            "rules": [result.rules_sha256 for result in results],
-            "details": [json.dumps(result.detail) if result.detail is not None else None for result in results],
-            "bytes": [result.bytes for result in results],
-        }
-        cursor.execute(self._sql["finish"], parameters)
+        cursor.execute(self._sql["finish"], {"worker": worker, **_finishing(results)})
         return cursor.rowcount
 
     def forgive(self, task: Task) -> None:
@@ -199,9 +188,7 @@ class TaskQueue:
             "results": [result.result for result in results],
             "md5s": [result.source_md5 for result in results],
         }
-        with self.database.transaction() as cursor:
-            cursor.execute(self._sql["decide"], parameters)
-            return {row[0] for row in cursor.fetchall()}
+        return {row[0] for row in self.database.call(self._sql["decide"], parameters)}
 
     def result_of_error(self, task: Task, error: BaseException) -> Result:
         """Return what follows an error in a task."""
@@ -221,10 +208,8 @@ class TaskQueue:
 
     def heartbeat(self, worker: str, ids: Iterable[int]) -> set[int]:
         """Renew leases; returns the IDs of tasks that this worker still holds."""
-        with self.database.transaction() as cursor:
-            parameters = {"worker": worker, "ids": list(ids), "lease": self.lease_seconds}
-            cursor.execute(self._sql["heartbeat"], parameters)
-            return {row[0] for row in cursor.fetchall()}
+        parameters = {"worker": worker, "ids": list(ids), "lease": self.lease_seconds}
+        return {row[0] for row in self.database.call(self._sql["heartbeat"], parameters)}
 
     def release(self, worker: str, tasks: Sequence[Task]) -> None:
         """Give tasks back untouched."""
@@ -291,3 +276,24 @@ class TaskQueue:
             cursor.execute(self._sql[statement], parameters)
             names = [column.name for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _as_tasks(rows: Iterable[tuple[Any, ...]]) -> list[Task]:
+    return sorted((Task(*row) for row in rows), key=lambda task: task.id)
+
+
+def _finishing(results: Sequence[Result]) -> dict[str, Any]:
+    return {
+        "ids": [result.task.id for result in results],
+        "states": [result.state for result in results],
+        "attempts": [result.attempts for result in results],
+        "delays": [min(result.delays, 1000) for result in results],
+        "delay": [result.delay for result in results],
+        "error_codes": [result.error_code for result in results],
+        "errors": [result.error for result in results],
+        "results": [result.result for result in results],
+        "md5s": [result.source_md5 for result in results],
+        "rules": [result.rules_sha256 for result in results],
+        "details": [json.dumps(result.detail) if result.detail is not None else None for result in results],
+        "bytes": [result.bytes for result in results],
+    }

@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 2.0
 """A worker asks for work at least so often, should an announcement be lost."""
 
+CLAIM_SECONDS = 1.0
+"""A thread claims about so much work at a time: where an instance takes long, the others are left to other threads."""
+
 GRACE_SECONDS = 8.0
 """A stopping pool waits so long for what is in work, then gives it back."""
 
@@ -91,6 +94,7 @@ class Pool:
         self.queue, self._handler, self._stop = queue, handler, stop
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._held: dict[int, Task] = {}
+        self._pace = CLAIM_SECONDS / 4  # seconds that a task takes, smoothed
         self._claiming = 0  # threads that may be about to hold more
         self._lock = threading.Lock()
         self._wake = threading.Condition()
@@ -146,7 +150,7 @@ class Pool:
     def _exchange(self, results: list[Result]) -> list[Task]:
         """Write down how tasks ended and take others, in one round trip."""
         with self._lock:
-            limit = 0 if self._stop.is_set() or self._suspect.is_set() else self._handler.batch
+            limit = 0 if self._stop.is_set() or self._suspect.is_set() else self._batch()
             self._claiming += 1
         try:
             tasks = self.queue.exchange(results, self._handler.kind, self.worker, limit) if results or limit else []
@@ -160,6 +164,9 @@ class Pool:
         for result in results:
             count_result(result)
         return tasks
+
+    def _batch(self) -> int:
+        return max(1, min(self._handler.batch, int(CLAIM_SECONDS / max(self._pace, 1e-6))))
 
     def _cannot_write(self, results: list[Result], error: ResearchPacsError, failures: int) -> list[Result]:
         """Keep results while the database is away; give them up when it refuses them, or when stopping."""
@@ -175,8 +182,10 @@ class Pool:
 
     def _work(self, tasks: list[Task]) -> list[Result]:
         batch = Batch(self.queue, self.worker, tasks, self._stop.is_set)
+        started = time.monotonic()
         try:
             results = self._handler.work(batch)
+            self._pace += 0.25 * ((time.monotonic() - started) / max(1, len(results)) - self._pace)
         except ResearchPacsError as exc:  # of the batch, not of a task: the database, mostly
             count_error(self._handler.kind, exc)
             logger.warning("a batch is given back", extra={"kind": self._handler.kind, "error": exc.code})

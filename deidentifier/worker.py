@@ -67,7 +67,7 @@ class InstanceWorker:
     """
 
     kind = KIND
-    batch = 4
+    batch = 8
 
     def __init__(
         self,

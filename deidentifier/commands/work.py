@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from common import log
+from common.memory import keep_freed_memory
 from common.metrics import serve
 from common.service import Children, stop_on_signals, stop_with_parent
 from common.settings import load
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM."""
     settings = load(DeidentifierSettings)
     log.configure(settings)
+    keep_freed_memory()
     ingest = Ingest.from_settings(settings, "deidentifier work", connections=arguments.threads + 4)
     if arguments.processes > 1:
         return _supervise(arguments, ingest)

@@ -177,7 +177,8 @@ def test_one_follower_at_a_time(orthanc, queue):
         cursor.execute("SELECT pg_advisory_lock(hashtext('ingest feed source'))")
         assert make(orthanc, queue).step() is False
         assert subjects(queue) == set()
-    drain(make(orthanc, queue))
+        cursor.execute("SELECT pg_advisory_unlock(hashtext('ingest feed source'))")
+        drain(make(orthanc, queue))
     assert subjects(queue) == {"i1"}
 
 

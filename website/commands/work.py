@@ -11,6 +11,7 @@ from threading import Event
 
 from common import log
 from common.errors import ConfigurationError
+from common.memory import keep_freed_memory
 from common.metrics import serve
 from common.service import stop_on_signals
 from common.settings import load, words
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Only exports have to know who may do what.
     settings = load(ExportWorkerSettings if "export" in roles else WorkerSettings)
     log.configure(settings)
+    keep_freed_memory()
     research = Research.from_settings(settings, "website work", connections=arguments.threads + 4 + 4 * JOBS)
     with stop_on_signals() as stop:
         if settings.metrics_port:
