@@ -4,8 +4,9 @@ One follower at a time holds an advisory lock for the length of a step; what it 
 one transaction, so a follower may die anywhere.
 
 Sequence numbers can become visible out of order when Orthanc's index is PostgreSQL: a smaller Seq after a larger one
-was read. So each step reads again what lies shortly before the position, and now and then everything since the position
-of a minute ago. Enqueuing is idempotent by generation and Seq. What would be later still, reconciliation finds.
+was read. So every second a step reads again what lies shortly before the position, and now and then everything since
+the position of a minute ago. Enqueuing is idempotent by generation and Seq. What would be later still, reconciliation
+finds.
 
 Orthanc's database has no identity. A feed is *new*, and read from its beginning as another generation, when its last
 Seq lies below our position by more than the overlap, or when the change that we remember as anchor is another one now.
@@ -14,6 +15,7 @@ Seq lies below our position by more than the overlap, or when the change that we
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -25,7 +27,7 @@ from typing import Any
 from common.database import Cursor, load_statements
 from common.errors import ResearchPacsError
 from common.metrics import FEED_CHANGES, FEED_LAG, count_error
-from common.orthanc import Change, ChangesPage, Orthanc
+from common.orthanc import READINESS_INSTANCE, Change, ChangesPage, Orthanc
 from common.retry import back_off
 from common.tasks import Asked, TaskQueue
 
@@ -33,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 OVERLAP = 100
 PAGE = 1000
+OVERLAP_EVERY = 1.0
 DEEP_SECONDS, DEEP_EVERY = 60.0, 10.0
 FIRST_DEEP = 5000
 
@@ -65,13 +68,18 @@ class ChangeFeed:
     ----------
     name
         Of the row in ``feeds``.
+    overlap_every
+        Seconds between two readings of the overlap.
     """
 
-    def __init__(self, orthanc: Orthanc, queue: TaskQueue, *, kind: str, name: str) -> None:
+    def __init__(
+        self, orthanc: Orthanc, queue: TaskQueue, *, kind: str, name: str, overlap_every: float = OVERLAP_EVERY
+    ) -> None:
         self._orthanc, self._queue, self._kind, self.name = orthanc, queue, kind, name
         self._enqueued: set[tuple[int, int]] = set()
         self._positions: deque[tuple[float, int]] = deque()
         self._deep_at = -DEEP_EVERY
+        self._overlap_every, self._overlap_at = overlap_every, -math.inf
         statements = load_statements(Path(__file__).with_suffix(".sql"))
         self._sql = {name: text.replace("{schema}", queue.schema) for name, text in statements.items()}
 
@@ -87,7 +95,8 @@ class ChangeFeed:
             if not self._execute(cursor, "lock")[0]:
                 return False
             state = FeedState(*self._execute(cursor, "read"))
-            page = self._orthanc.changes(max(0, state.position - OVERLAP), OVERLAP + PAGE)
+            overlap = self._overlap()
+            page = self._orthanc.changes(max(0, state.position - overlap), overlap + PAGE)
             if is_new_feed(state, page):
                 self._begin_generation(cursor)
                 return True
@@ -100,6 +109,14 @@ class ChangeFeed:
         self._enqueued |= fresh
         FEED_LAG.labels(self.name).set(0 if page.done else page.last - state.position)
         return not page.done
+
+    def _overlap(self) -> int:
+        """Return how many changes before the position are read again: at least the anchor itself."""
+        now = time.monotonic()
+        if now - self._overlap_at < self._overlap_every:
+            return 1
+        self._overlap_at = now
+        return OVERLAP
 
     def _execute(self, cursor: Cursor, statement: str, **parameters: object) -> tuple[Any, ...]:
         cursor.execute(self._sql[statement], {"name": self.name, **parameters})
@@ -116,7 +133,9 @@ class ChangeFeed:
         fresh = {
             (state.generation, change.seq): Asked(change.id, state.generation, change.seq)
             for change in changes
-            if change.type == "NewInstance" and (state.generation, change.seq) not in self._enqueued
+            if change.type == "NewInstance"
+            and change.id != READINESS_INSTANCE
+            and (state.generation, change.seq) not in self._enqueued
         }
         FEED_CHANGES.labels(self.name).inc(self._queue.enqueue(cursor, self._kind, list(fresh.values())))
         return set(fresh)

@@ -12,20 +12,22 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 
 from common.errors import NotFoundError, OrthancUnavailableError, RefusedError, StorageFullError
 from common.http_client import Answer, HttpClient, HttpError
 
-__all__ = ["Change", "ChangesPage", "Orthanc", "UploadAnswer"]
+__all__ = ["READINESS_INSTANCE", "Change", "ChangesPage", "Orthanc", "UploadAnswer"]
+
+READINESS_INSTANCE = "2bb758e3-7a91bece-cc544c12-3d1f9cf9-d4e75109"
+"""Stored, read back and deleted by the health check of the Orthanc image (``orthanc/ready.py``): nobody's data."""
 
 _IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A row of the change feed; ``date`` is as Orthanc writes it, ``20261123T101112``."""
 
     seq: int
@@ -99,6 +101,17 @@ class Orthanc:
         """Return ``/statistics``: ``CountInstances`` and the like."""
         return dict(self.get_json("/statistics"))
 
+    def count_instances(self) -> int:
+        """Return how many instances are stored, the readiness instance not counted."""
+        count = int(self.statistics()["CountInstances"])
+        if count == 0:
+            return 0
+        try:
+            self._request("GET", f"/instances/{READINESS_INSTANCE}")
+        except NotFoundError:
+            return count
+        return count - 1
+
     def changes(self, since: int, limit: int) -> ChangesPage:
         """Return the changes whose Seq is above ``since``, at most ``limit``."""
         # Orthanc takes a malformed number for 0, so these are numbers for sure.
@@ -111,13 +124,13 @@ class Orthanc:
         return list(self.get_json(f"/instances?since={int(since)}&limit={int(limit)}"))
 
     def all_instances(self, page: int = 10_000) -> Iterator[str]:
-        """Yield the identifiers of all instances.
+        """Yield the identifiers of all instances but the readiness instance.
 
         Orthanc pages by offset: what is deleted meanwhile shifts the rest, so pages overlap by a tenth.
         """
         since = 0
         while found := self.instances(since, page):
-            yield from found
+            yield from (instance for instance in found if instance != READINESS_INSTANCE)
             if len(found) < page:
                 return
             since += page - page // 10

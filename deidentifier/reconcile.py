@@ -53,4 +53,4 @@ class SourceReconciler:
     def _is_due(self) -> bool:
         if time.monotonic() - self._walked_at >= DAY:
             return True
-        return int(self._source.statistics()["CountInstances"]) <= FEW
+        return self._source.count_instances() <= FEW

@@ -18,10 +18,6 @@ from configuration import render
 
 S3_FILES = Path("/s3-files")
 
-# glibc hands each freed block of half a megabyte back to the kernel, and Orthanc copies a slice several times: fetching
-# fresh pages each time costs more than the copies (mallopt(3)). Larger blocks still go back at once.
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
-
 
 def main() -> None:
     """Configure and start Orthanc; the arguments are the command, ``Orthanc`` by default."""
@@ -37,8 +33,6 @@ def main() -> None:
     os.environ["TCP_NODELAY"] = "1"  # dcmtk: without it C-STORE stalls 48 ms per instance
     if values["RPACS_S3_DICOM_AWS_REGION"]:
         os.environ.setdefault("AWS_REGION", values["RPACS_S3_DICOM_AWS_REGION"])
-    for name, value in _MALLOC.items():
-        os.environ.setdefault(name, value)
     command = sys.argv[1:] or ["Orthanc"]
     os.execvp(command[0], [*command, str(file)])  # noqa: S606 - that is what an entry point is for
 

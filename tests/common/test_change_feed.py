@@ -45,7 +45,7 @@ def orthanc():
 
 
 def make(orthanc, queue):
-    return ChangeFeed(orthanc, queue, kind="deidentify", name="source")
+    return ChangeFeed(orthanc, queue, kind="deidentify", name="source", overlap_every=0)
 
 
 def drain(feed):
@@ -199,3 +199,16 @@ def test_following_survives_a_peer_that_is_away_and_stops_when_told(orthanc, que
     feed.step = step_once
     follow(feed, stop, every=0.01)
     assert subjects(queue) == {"i1"}
+
+
+def test_the_overlap_is_read_again_every_second_and_the_anchor_in_every_step(orthanc, queue, monkeypatch):
+    feed = ChangeFeed(orthanc, queue, kind="deidentify", name="source")
+    orthanc.show(*range(1, 151))
+    drain(feed)
+    asked, now = [], change_feed.time.monotonic()
+    read = orthanc.changes
+    monkeypatch.setattr(orthanc, "changes", lambda since, limit: asked.append(since) or read(since, limit))
+    feed.step()
+    monkeypatch.setattr(change_feed.time, "monotonic", lambda: now + change_feed.OVERLAP_EVERY)
+    feed.step()
+    assert asked[:2] == [149, 50]

@@ -52,7 +52,7 @@ class IndexReconciler:
         OrthancUnavailableError
             Orthanc is away, or answers nothing where the index holds something.
         """
-        counts = int(self._orthanc.statistics()["CountInstances"]), self._index.count_instances()
+        counts = self._orthanc.count_instances(), self._index.count_instances()
         daily = time.monotonic() - self._walked_at >= DAY
         if not daily and (counts[0] == counts[1] or self._is_catching_up(counts)):
             return False
@@ -91,7 +91,7 @@ class IndexReconciler:
     def _require_emptied(self) -> None:
         """Tell an Orthanc that was emptied (its change counter stands) from one that lost its database."""
         page = self._orthanc.changes(0, 1)
-        if int(self._orthanc.statistics()["CountInstances"]) or page.changes or page.last == 0:
+        if self._orthanc.count_instances() or page.changes or page.last == 0:
             raise OrthancUnavailableError("the research Orthanc answers nothing: the index is left as it is")
 
     def _note(self, what: str, found: int) -> None:

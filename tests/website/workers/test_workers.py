@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import threading
 
@@ -10,10 +11,11 @@ import pytest
 
 from common.change_feed import ChangeFeed
 from common.errors import OrthancUnavailableError
-from common.orthanc import Orthanc
+from common.orthanc import READINESS_INSTANCE, Orthanc
 from common.query import EVERYTHING
 from common.tasks import Asked, TaskQueue
 from common.worker import Batch
+from demo.servers.pipeline import ROOT
 from demo.servers.process import Server, wait_until
 from tests.helpers.faulty_proxy import faulty_proxy
 from tests.helpers.slices import make_slice
@@ -207,3 +209,18 @@ def test_many_at_once_in_threads(workers):
         cursor.execute("UPDATE research.tasks SET available_at = now()")
     work()
     assert workers.indexed() == ids
+
+
+def test_the_readiness_instance_is_nobodys_data(workers, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "orthanc"))
+    ready = importlib.import_module("ready")
+    stored = workers.orthanc.upload(ready.make_instance()).id
+    assert stored == READINESS_INSTANCE == ready.instance_id()
+    kept = workers.orthanc.upload(make_slice()).id
+    workers.run()
+    assert workers.indexed() == {kept}
+    assert workers.orthanc.count_instances() == 1
+    assert workers.reconciler.step() is True  # the daily walk
+    assert workers.queue.waiting(KIND)[0] == 0
+    assert workers.reconciler.step() is False  # the counts agree
+    assert workers.indexed() == {kept}
