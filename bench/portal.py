@@ -51,8 +51,10 @@ PERMISSIONS = "Profiles:\n  All: {Description: everything}\nPermissions:\n  - {G
 
 
 @contextmanager
-def portal(folder: Path, server: PostgreSQL, orthanc: OrthancServer) -> Iterator[tuple[str, psutil.Process]]:
-    """Run the portal under gunicorn; yields its address and its worker process."""
+def portal(
+    folder: Path, server: PostgreSQL, orthanc: OrthancServer, *, workers: int = 1
+) -> Iterator[tuple[str, psutil.Process]]:
+    """Run the portal under gunicorn; yields its address and its (first) worker process."""
     port = free_port()
     (folder / "permissions.yaml").write_text(PERMISSIONS)
     (folder / "accounts.yaml").write_text(
@@ -79,7 +81,7 @@ def portal(folder: Path, server: PostgreSQL, orthanc: OrthancServer) -> Iterator
         "RPACS_COSTLY_REQUESTS_PER_MINUTE": "100000",
     }
     command = [sys.executable, "-m", "gunicorn", "website.wsgi:app", "--bind", f"127.0.0.1:{port}"]
-    command += ["--worker-class", "gthread", "--workers", "1", "--threads", "16", "--timeout", "600"]
+    command += ["--worker-class", "gthread", "--workers", str(workers), "--threads", "16", "--timeout", "600"]
     with (folder / "portal.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
         try:

@@ -56,6 +56,8 @@ def _match(path: TagPath, vr: str, value: str, distinct: Distinct) -> Node:
         return _uids(path, value)
     if vr in _NUMBERS:
         return _number(path, value)
+    if vr == "DA":
+        _shift(path, value, 0)
     if vr == "TM":
         return _among(path, distinct, _times(path, value, value))
     if "?" in value and vr not in _NO_WILDCARDS:

@@ -51,16 +51,20 @@ def _covers(pattern: str, media_type: str) -> bool:
     return pattern in ("*/*", media_type) or (pattern.endswith("/*") and media_type.startswith(pattern[:-1]))
 
 
+def read_media_type(text: str) -> tuple[str, dict[str, str]]:
+    """Read a media type and its parameters, quoted or, as many programs write them, with a bare slash."""
+    names = re.findall(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"\s]+)', text)
+    return text.split(";")[0].strip().lower(), {name.lower(): value.strip('"') for name, value in names}
+
+
 def read_accept(headers: Iterable[str]) -> list[Accepted]:
     """Read ``Accept`` headers (and the ``accept`` parameter, PS3.18 8.3.3.1); anything, where there is none."""
     found: list[Accepted] = []
     for header in headers:
         for part in re.findall(r'(?:[^,"]|"[^"]*")+', header[:2000]):
-            names = re.findall(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"\s]+)', part)
-            parameters = {name.lower(): value.strip('"').lower() for name, value in names}
-            kind = part.split(";")[0].strip().lower()
+            kind, parameters = read_media_type(part)
             if kind and parameters.get("q") not in ("0", "0.0"):
-                inner = parameters.get("type", "*/*").split(";")[0].strip()
+                inner = parameters.get("type", "*/*").split(";")[0].strip().lower()
                 found.append(Accepted(kind, inner, parameters.get("transfer-syntax", "")))
     return found or [Accepted("*/*")]
 

@@ -257,4 +257,4 @@ def _with_constants(result: dict[str, Any]) -> dict[str, Any]:
     """Add what every result says: it is online, and JSON is UTF-8 whatever the file is."""
     result["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     result["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
-    return dict(sorted(result.items()))
+    return result

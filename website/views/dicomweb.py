@@ -91,7 +91,8 @@ def _search(level: Level, scope: Mapping[Level, str]) -> Response:
     root = current_root()
     for result in answer.results:
         result["00081190"] = {"vr": "UR", "Value": [_retrieve_url(root, result, level)]}
-    response = json_answer(json.dumps(answer.results, ensure_ascii=False).encode())
+    sorted_results = [dict(sorted(result.items())) for result in answer.results]
+    response = json_answer(json.dumps(sorted_results, ensure_ascii=False).encode())
     for warning in answer.warnings:
         response.headers.add("Warning", f'299 {root} "{warning}"')
     return response

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from flask import Blueprint, Response, request
-from werkzeug.http import parse_options_header
 
 from common.errors import QueryError
 from website.audit_requests import AccessRecord
 from website.context import services
 from website.dicomweb.answers import DICOM_JSON, current_root
+from website.dicomweb.media_types import read_media_type
 from website.dicomweb.multipart import MultipartReader
 from website.guard import requires
 
@@ -32,7 +32,7 @@ def store_study(study_uid: str) -> Response:
 
 
 def _store(study_uid: str) -> Response:
-    kind, options = parse_options_header(request.headers.get("Content-Type"))
+    kind, options = read_media_type(request.headers.get("Content-Type", ""))
     inner = options.get("type", "application/dicom")
     if kind != "multipart/related" or inner != "application/dicom" or not options.get("boundary"):
         raise QueryError("send multipart/related; type=application/dicom, with a boundary")
