@@ -103,10 +103,12 @@ class InvalidDicomError(PermanentError):
 class QuarantineError(PermanentError):
     """A person has to decide about this instance.
 
-    ``findings`` say what was found where, without values: they are kept with the task.
+    ``findings`` say what was found where, without values: they are kept with the task. ``result`` is what was made of
+    it nevertheless, where there is such: it is sent on if the person approves.
     """
 
     findings: tuple[dict[str, str], ...] = ()
+    result: bytes | None = None
 
 
 class NotFoundError(PermanentError):

@@ -249,3 +249,8 @@ class TaskSettings(CommonSettings):
     metrics_port: int = option(
         "RPACS_METRICS_PORT", "Port of Prometheus metrics; 0 for none.", parse=integer(0, 65535), default=0
     )
+    cloudwatch_namespace: str = option(
+        "RPACS_CLOUDWATCH_NAMESPACE",
+        "Namespace of CloudWatch in which followers publish the backlog, for auto scaling and alarms; none by default.",
+        default="",
+    )

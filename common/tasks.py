@@ -17,13 +17,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.database import Cursor, Database, load_statements
 from common.errors import QuarantineError
 from common.retry import decide
 
-__all__ = ["Asked", "Result", "Task", "TaskQueue"]
+__all__ = ["Asked", "Backlog", "Result", "Task", "TaskQueue"]
 
 MAX_LOSSES = 10
 """Workers that may die over a task before it is marked as failed."""
@@ -56,6 +56,7 @@ class Task:
     withdrawn: bool = False
     request: str | None = None
     waited: float = 0.0
+    approved: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,23 @@ def _detail(error: BaseException) -> dict[str, Any] | None:
     """Return what an error found where, for the row of its task."""
     findings = error.findings if isinstance(error, QuarantineError) else ()
     return {"findings": list(findings)} if findings else None
+
+
+class Backlog(NamedTuple):
+    """What waits of one kind, for those who scale workers and raise alarms."""
+
+    queued: int
+    running: int
+    workers: int
+    oldest_seconds: float
+    quarantined: int
+    failed: int
+    feed_lag: int
+
+    @property
+    def per_worker(self) -> float:
+        """Tasks that are not finished for each worker that holds some; without workers, as if there were one."""
+        return (self.queued + self.running) / max(1, self.workers)
 
 
 class TaskQueue:
@@ -235,6 +253,10 @@ class TaskQueue:
         row = self._rows("waiting", {"kind": kind})[0]
         return int(row["tasks"]), float(row["oldest_seconds"] or 0)
 
+    def backlog(self, kind: str) -> Backlog:
+        """Return what waits of one kind; cheap however many tasks are finished."""
+        return Backlog(*self.database.call(self._sql["backlog"], {"kind": kind})[0])
+
     def list_tasks(
         self,
         *,
@@ -257,6 +279,12 @@ class TaskQueue:
         """Queue tasks again; returns how many."""
         with self.database.transaction() as cursor:
             cursor.execute(self._sql["retry"], {"ids": [*ids]})
+            return self._announce(cursor, cursor.rowcount)
+
+    def approve(self, ids: Sequence[int]) -> int:
+        """Queue tasks in quarantine whose results are to be sent on despite what was found; returns how many."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["approve"], {"ids": [*ids]})
             return self._announce(cursor, cursor.rowcount)
 
     def discard(self, ids: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ SELECT %(kind)s, subject, feed, seq
 FROM unnest(%(subjects)s::text[], %(feeds)s::integer[], %(seqs)s::bigint[]) AS asked (subject, feed, seq)
 ON CONFLICT (kind, subject) DO UPDATE SET
   feed = excluded.feed, seq = excluded.seq,
-  again = old.state = 'running', withdrawn = false,
+  again = old.state = 'running', withdrawn = false, approved = false,
   request = CASE WHEN old.state IN ('queued', 'running') THEN old.request END,
   state = CASE WHEN old.state = 'running' THEN 'running' ELSE 'queued' END,
   attempts = 0, delays = 0,
@@ -45,7 +45,8 @@ WHERE task.id = chosen.id
 RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
-  task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+  task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited,
+  task.approved
 
 -- name: claim_suspect
 UPDATE {schema}.tasks AS task
@@ -60,7 +61,8 @@ WHERE task.id = chosen.id
 RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.losses, task.outcome,
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
-  task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited
+  task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited,
+  task.approved
 
 -- name: count_suspects
 SELECT count(*) FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2
@@ -139,9 +141,27 @@ FROM {schema}.tasks GROUP BY 1, 2, 3
 SELECT count(*) AS tasks, extract(epoch FROM now() - min(asked_at))::double precision AS oldest_seconds
 FROM {schema}.tasks WHERE kind = %(kind)s AND state IN ('queued', 'running')
 
+-- name: backlog
+-- Each part reads one partial index, however many tasks are finished.
+WITH queued AS (
+  SELECT count(*) AS tasks, extract(epoch FROM now() - min(asked_at))::double precision AS oldest
+  FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'queued'
+), running AS (
+  SELECT count(*) AS tasks, count(DISTINCT worker) AS workers,
+         extract(epoch FROM now() - min(asked_at))::double precision AS oldest
+  FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'running'
+), kept AS (
+  SELECT count(*) FILTER (WHERE state = 'quarantined') AS quarantined, count(*) FILTER (WHERE state = 'failed') AS failed
+  FROM {schema}.tasks WHERE kind = %(kind)s AND state IN ('quarantined', 'failed')
+)
+SELECT queued.tasks, running.tasks, running.workers, coalesce(greatest(queued.oldest, running.oldest), 0),
+       kept.quarantined, kept.failed,
+       coalesce((SELECT sum(greatest(newest - position, 0)) FROM {schema}.feeds), 0)::bigint
+FROM queued, running, kept
+
 -- name: list
 SELECT id, kind, subject, state, feed, seq, attempts, delays, losses, worker, error_code, error, result, rules_sha256,
-       detail, bytes, created_at, asked_at, started_at, finished_at, available_at
+       detail, bytes, approved, created_at, asked_at, started_at, finished_at, available_at
 FROM {schema}.tasks
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
   AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
@@ -154,10 +174,18 @@ ORDER BY id LIMIT %(limit)s
 
 -- name: retry
 UPDATE {schema}.tasks
-SET state = 'queued', attempts = 0, delays = 0, losses = 0, withdrawn = false,
+SET state = 'queued', attempts = 0, delays = 0, losses = 0, withdrawn = false, approved = false,
     error_code = NULL, error = NULL, finished_at = NULL, available_at = now(), asked_at = now()
 WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'discarded', 'done')
    OR id = ANY(%(ids)s) AND state = 'queued' AND available_at > now()
+RETURNING id
+
+-- name: approve
+-- By a person, who saw why it is held back.
+UPDATE {schema}.tasks
+SET state = 'queued', attempts = 0, delays = 0, losses = 0, approved = true,
+    error_code = NULL, error = NULL, finished_at = NULL, available_at = now(), asked_at = now()
+WHERE id = ANY(%(ids)s) AND state = 'quarantined' AND jsonb_array_length(coalesce(detail -> 'findings', '[]')) > 0
 RETURNING id
 
 -- name: discard

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from common.change_feed import ChangeFeed, follow
+from common.cloudwatch import EVERY, CloudWatchMetrics
 from common.database import Database
 from common.metrics import Check
 from common.orthanc import Orthanc
@@ -86,6 +87,10 @@ class Ingest:
         start_thread("follow", follow, feed, stop)
         start_thread("reconcile", repeat, "reconcile", reconciler.step, stop, float(settings.reconcile_seconds))
         start_thread("reap", repeat, "reap", self.queue.reap, stop, max(1.0, settings.task_lease_seconds / 4))
+        if settings.cloudwatch_namespace:
+            region = settings.aws_region
+            metrics = CloudWatchMetrics(self.queue, KIND, settings.cloudwatch_namespace, region=region)
+            start_thread("cloudwatch", repeat, "cloudwatch", metrics.publish, stop, EVERY)
         start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
 
     def _prune(self) -> None:

@@ -49,7 +49,7 @@ class LeakCheck:
             if not left:
                 return data, found
             found = left
-        raise LeakError(found)
+        raise LeakError(found, data)
 
     def _find(self, work: Work, data: bytes) -> list[Leak]:
         options = self._program.profile.options if self._program.profile is not None else frozenset()

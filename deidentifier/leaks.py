@@ -50,8 +50,9 @@ class Leak:
 class LeakError(QuarantineError):
     """An identifying value of the original is in the result."""
 
-    def __init__(self, leaks: Iterable[Leak]) -> None:
+    def __init__(self, leaks: Iterable[Leak], result: bytes | None = None) -> None:
         found = tuple(leaks)
+        self.result = result
         self.findings = tuple(leak.as_record() for leak in found)
         places = ", ".join(f"{leak.kind} in {leak.path}" for leak in found[:_SHOWN])
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

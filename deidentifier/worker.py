@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from common.errors import NotFoundError, OrthancUnavailableError
+from common.errors import NotFoundError, OrthancUnavailableError, QuarantineError
 from common.metrics import timed
 from common.orthanc import Orthanc, UploadAnswer
 from common.tasks import Result, Task
@@ -31,7 +31,7 @@ class Made:
 
     data: bytes | None
     detail: Mapping[str, Any]
-    rules_sha256: str
+    rules_sha256: str | None
 
 
 Deidentify = Callable[[bytes], Made]
@@ -106,7 +106,7 @@ class InstanceWorker:
         if task.request and self._submitted:
             return self._submitted.settle(task, task.request, data)
         with timed(KIND, "deidentify"):
-            made = deidentify(data)
+            made = _approved(deidentify, data) if task.approved else deidentify(data)
         result = Result(
             task,
             "discarded",
@@ -152,6 +152,16 @@ class InstanceWorker:
             except NotFoundError:
                 pass
         return result
+
+
+def _approved(deidentify: Deidentify, data: bytes) -> Made:
+    """Apply the rules; what only a finding holds back that a person has approved is sent on."""
+    try:
+        return deidentify(data)
+    except QuarantineError as exc:
+        if exc.result is None:
+            raise
+        return Made(exc.result, {"approved": True, "findings": list(exc.findings)}, None)
 
 
 def _original_gone(task: Task) -> Result:

@@ -25,8 +25,9 @@ from common.errors import (
 )
 from common.log import describe_exception
 from common.web import install_security_headers
-from deidentifier.console import views
+from deidentifier.console import originals, views
 from deidentifier.console.gate import Gate, install_gate
+from deidentifier.console.peers import Console
 from deidentifier.console.settings import ConsoleSettings
 
 logger = logging.getLogger(__name__)
@@ -46,12 +47,13 @@ def create_app(settings: ConsoleSettings) -> Flask:
         MAX_CONTENT_LENGTH=2**20,
         WTF_CSRF_TIME_LIMIT=None,
     )
-    console = views.Console.from_settings(settings, "deidentifier console")
+    console = Console.from_settings(settings, "deidentifier console")
     app.extensions["console"] = console
     app.extensions["gate"] = Gate.build(settings, console.database)
     Bootstrap5(app)
     CSRFProtect(app)
     app.register_blueprint(views.blueprint)
+    app.register_blueprint(originals.blueprint)
     install_gate(app)
     install_security_headers(app, secure=settings.secure_cookies)
     _install_errors(app)

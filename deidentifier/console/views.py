@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from dataclasses import asdict
+from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from common.errors import NotFoundError
 from common.web import safe_cell
 from deidentifier.console.activity import LAST_HOUR, LAST_WEEK, Slot, Span, draw_bars, read_activity, read_feeds
-from deidentifier.console.comparison import Row, compare
-from deidentifier.console.gate import administrators_only, may_decide, note
-from deidentifier.console.settings import ConsoleSettings
-from deidentifier.ingest import Ingest
+from deidentifier.console.gate import may_decide
+from deidentifier.console.peers import console, find_task
 
 blueprint = Blueprint("views", __name__)
 PAGE = 100
 STATES = ("queued", "running", "done", "discarded", "quarantined", "failed")
 _MAX_EXPORT = 100_000
 _SHOWN = ("id", "subject", "state", "error_code", "attempts", "asked_at", "finished_at")
-
-
-@dataclass
-class Console(Ingest):
-    """What the pages need in one process: the peers of the ingest side, with the console's own settings."""
-
-    settings: ConsoleSettings
-
-
-def console() -> Console:
-    """Return the console of the application that handles this request."""
-    return cast(Console, current_app.extensions["console"])
 
 
 @blueprint.app_context_processor
@@ -103,64 +88,15 @@ def export_tasks(form: str) -> ResponseReturnValue:
 @blueprint.get("/tasks/<int:task>")
 def show_task(task: int) -> ResponseReturnValue:
     """Show one task: how it went, why it stopped, what can be done."""
-    row, settings = _find(task), console().settings
+    row, settings = find_task(task), console().settings
     return render_template(
         "task.html",
         row=row,
+        findings=(row["detail"] or {}).get("findings", []),
         # Once an instance is settled its original is deleted: there is nothing to show or to try again.
         original_kept=row["state"] not in ("done", "discarded") or settings.preserve_original_files,
         alarm_days=settings.quarantine_alarm_days,
     )
-
-
-@blueprint.get("/tasks/<int:task>/elements")
-@administrators_only
-def show_elements(task: int) -> ResponseReturnValue:
-    """Show the original beside the result, element by element."""
-    row = _find(task)
-    rows = compare(console().source.download(row["subject"]), _result(row))
-    changed = [line for line in rows if line.change != "same"]
-    everything = request.args.get("all") == "yes"
-    return render_template("elements.html", row=row, lines=rows if everything else changed, count=_count(rows))
-
-
-def _count(rows: list[Row]) -> dict[str, int]:
-    kinds = ("same", "changed", "removed", "added")
-    return {kind: sum(row.change == kind for row in rows) for kind in kinds}
-
-
-@blueprint.post("/tasks/<int:task>/retry")
-@administrators_only
-def retry(task: int) -> ResponseReturnValue:
-    """Work on the task again, with the rules that are in force then."""
-    row = _find(task)
-    note("retry", task=task, state=row["state"])
-    console().queue.retry([task])
-    return redirect(url_for("views.show_task", task=task), 303)
-
-
-@blueprint.post("/tasks/<int:task>/discard")
-@administrators_only
-def discard(task: int) -> ResponseReturnValue:
-    """Give the task up: nothing is sent on."""
-    row = _find(task)
-    note("discard", task=task, state=row["state"])
-    console().queue.discard([task])
-    return redirect(url_for("views.show_task", task=task), 303)
-
-
-def _find(task: int) -> dict[str, Any]:
-    rows = console().queue.list_tasks(ids=[task], kinds=["deidentify"], limit=1)
-    if not rows:
-        raise NotFoundError
-    return rows[0]
-
-
-def _result(row: dict[str, Any]) -> bytes | None:
-    """Return what was sent on, where something was."""
-    if row["state"] != "done" or not row["result"]:
-        return None
-    return console().destination.download(row["result"])
 
 
 def _filters() -> dict[str, Any]:

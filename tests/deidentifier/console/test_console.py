@@ -150,8 +150,8 @@ def test_everything_is_audited(console, quarantined, database):
         cursor.execute("SELECT entry ->> 'user', entry ->> 'phase', action FROM ingest.audit ORDER BY seq")
         rows = cursor.fetchall()
     assert ("alice", "login", "login.log_in") in rows
-    assert ("alice", "begin", "views.show_elements") in rows
-    assert ("alice", "decision", "views.discard") in rows
+    assert ("alice", "begin", "originals.show_elements") in rows
+    assert ("alice", "decision", "originals.discard") in rows
     assert verify(database.owner, "ingest", AUDIT_KEY).problems == ()
     with database.owner.transaction() as cursor:
         cursor.execute("SELECT string_agg(entry::text, '') FROM ingest.audit")
@@ -184,3 +184,49 @@ def test_a_settled_task_offers_nothing_to_decide(console, quarantined):
     assert "Try again" in client.get(f"/tasks/{quarantined}").text
     post(client, f"/tasks/{quarantined}/discard")
     assert "Try again" not in client.get(f"/tasks/{quarantined}").text
+
+
+def test_frames_and_a_preview_before_a_decision(console, quarantined):
+    client = log_in(console, "alice")
+    assert "Frame 1 of 1" in client.get(f"/tasks/{quarantined}/frames").text
+    before = client.get(f"/tasks/{quarantined}/frames/before/1.png")
+    assert (before.mimetype, before.data[:4]) == ("image/png", b"\x89PNG")
+    assert client.get(f"/tasks/{quarantined}/frames/after/1.png").status_code == 404  # nothing was sent on
+    after = client.get(f"/tasks/{quarantined}/frames/after/1.png?preview=yes")
+    assert after.data == before.data  # the default rules leave a CT's pixels alone
+    assert client.get(f"/tasks/{quarantined}/frames/before/2.png").status_code in (404, 422)
+    elements = client.get(f"/tasks/{quarantined}/elements?preview=yes").text
+    assert "Preview by the rules now in force" in elements
+    assert re.search(r"0 added|[1-9]\d* removed", elements)
+    assert "CompressedSamples^CT1" in elements
+
+
+def test_a_viewer_sees_no_pixels_and_approves_nothing(console, quarantined):
+    viewer = log_in(console, "victor")
+    for path in ("frames", "frames/before/1.png", "elements?preview=yes"):
+        assert viewer.get(f"/tasks/{quarantined}/{path}").status_code == 403
+    assert post(viewer, f"/tasks/{quarantined}/approve").status_code == 403
+
+
+def test_approving_what_a_finding_holds_back(console, quarantined, database):
+    client = log_in(console, "alice")
+    assert "Approve" not in client.get(f"/tasks/{quarantined}").text
+    post(client, f"/tasks/{quarantined}/approve")  # nothing was found: there is nothing to approve
+    assert client.get("/tasks.json?state=queued").json == []
+    queue: TaskQueue = console.extensions["console"].queue
+    with queue.database.transaction() as cursor:
+        found = '{"findings": [{"path": "(0008,103E)", "rule": "rule 3", "class": "name"}]}'
+        cursor.execute("UPDATE ingest.tasks SET detail = %s WHERE id = %s", (found, quarantined))
+    page = client.get(f"/tasks/{quarantined}").text
+    assert "(0008,103E)" in page
+    assert "Approve" in page
+    assert post(client, f"/tasks/{quarantined}/approve").status_code == 303
+    [task] = queue.claim("deidentify", "worker", 1)
+    assert task.approved
+    assert task.id == quarantined
+    console.extensions["gate"].audit.close()
+    with database.owner.transaction() as cursor:
+        cursor.execute(
+            "SELECT entry ->> 'user', entry -> 'findings' FROM ingest.audit WHERE entry ->> 'decision' = 'approve'"
+        )
+        assert cursor.fetchall() == [("alice", 0), ("alice", 1)]

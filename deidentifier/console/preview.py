@@ -1,0 +1,82 @@
+"""What the rules in force would make of an original, for a person who has to decide about it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from common.errors import PermanentError, QuarantineError
+from common.storage import Storage, WatchedFile
+from deidentifier.deidentify import Deidentifier
+from deidentifier.mappings import MappingStore
+from deidentifier.rules_file import load_rules
+from deidentifier.rules_in_force import apply
+from deidentifier.settings import OfflineSettings
+from deidentifier.worker import md5
+
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would become of an original now; ``data`` is None where nothing would be made, ``reason`` says why."""
+
+    state: str
+    data: bytes | None
+    reason: str = ""
+
+
+class Previews:
+    """Applies the rules in force, and keeps the last few results: a page asks for each frame by itself.
+
+    The mappings are the real ones, made where they are missing: the preview is what a worker would send.
+    """
+
+    def __init__(self, settings: OfflineSettings, mappings: MappingStore) -> None:
+        self._settings, self._mappings = settings, mappings
+        self._file: WatchedFile[Deidentifier] | None = None
+        self._made: OrderedDict[tuple[str, str], Preview] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def make(self, original: bytes) -> Preview:
+        """Return what would become of an original.
+
+        Raises
+        ------
+        ResearchPacsError
+            The rules cannot be read, or the mappings not be reached.
+        """
+        with self._lock:
+            deidentifier = self._rules()
+            key = (md5(original), deidentifier.rules.sha256)
+            if key not in self._made:
+                self._made[key] = _try(deidentifier, original)
+            self._made.move_to_end(key)
+            while len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+            return self._made[key]
+
+    def _rules(self) -> Deidentifier:
+        if self._file is None:
+            storage = Storage(endpoint=self._settings.s3_endpoint, region=self._settings.aws_region)
+            self._file = WatchedFile(self._settings.rules, self._load, storage=storage)
+        return self._file.value
+
+    def _load(self, data: bytes) -> Deidentifier:
+        return Deidentifier(
+            load_rules(data, self._settings.rules),
+            self._mappings,
+            max_inflated=self._settings.max_inflated_bytes,
+            rekognition_region=self._settings.rekognition_region or None,
+        )
+
+
+def _try(deidentifier: Deidentifier, original: bytes) -> Preview:
+    try:
+        made = apply(deidentifier, original)
+    except QuarantineError as exc:
+        return Preview("quarantined", exc.result, str(exc))
+    except PermanentError as exc:
+        return Preview("failed", None, str(exc))
+    return Preview("discarded", None, "The rules discard it.") if made.data is None else Preview("done", made.data)
