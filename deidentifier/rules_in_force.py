@@ -14,6 +14,7 @@ from deidentifier.mappings import MappingStore
 from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import OfflineSettings
+from deidentifier.statement import as_text, make_statement
 from deidentifier.worker import Deidentify, Made
 
 logger = logging.getLogger(__name__)
@@ -74,9 +75,8 @@ class RulesInForce:
 
 
 def describe(rules: Rules) -> str:
-    """Return what the rules do, a sentence in a line."""
-    lines = [transformation.describe() for entry in rules.entries for transformation in entry.transformations]
-    return "\n".join(lines)
+    """Return the statement of what the rules do, without the table of attributes."""
+    return as_text(make_statement(rules, attributes=False))
 
 
 def apply(deidentifier: Deidentifier, data: bytes) -> Made:
