@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from common.dicom_scan import MAX_INFLATED, scan
 from common.errors import QuarantineError
-from deidentifier.instance import Instance
+from deidentifier.instance import PATIENT_ID, Instance
 from deidentifier.labels import match_labels
 from deidentifier.leak_check import LeakCheck
 from deidentifier.leaks import Leak
@@ -15,6 +16,7 @@ from deidentifier.mappings import MappingCache, MappingStore
 from deidentifier.pixels.engines import engines
 from deidentifier.profiles.identifying import Identities
 from deidentifier.program import Programs
+from deidentifier.pseudonym_key import PseudonymKey
 from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules
 from deidentifier.work import Work
@@ -36,6 +38,8 @@ class Outcome:
         Labels of the original.
     leaks
         Identifying values of the original that were found in the result.
+    reason
+        Why it is discarded, where that is not the rules' doing.
     """
 
     state: str
@@ -43,6 +47,7 @@ class Outcome:
     labels: frozenset[str] = frozenset()
     work: Work | None = field(default=None, repr=False)
     leaks: list[Leak] = field(default_factory=list)
+    reason: str = ""
 
     @property
     def sop_instance_uid(self) -> str:
@@ -71,6 +76,10 @@ class Deidentifier:
         RPACS_REKOGNITION_REGION: where it is given, text in pixels is found there by default.
     checks_leaks
         Whether results are checked; only measurements of the rest go without.
+    key
+        RPACS_PSEUDONYM_KEY: what new values are derived from; None: they are random.
+    withdrawn
+        Tells whether the patient with a Patient ID withdrew the consent: nothing of theirs is sent on.
     """
 
     def __init__(
@@ -81,10 +90,13 @@ class Deidentifier:
         max_inflated: int = MAX_INFLATED,
         rekognition_region: str | None = None,
         checks_leaks: bool = True,
+        key: PseudonymKey | None = None,
+        withdrawn: Callable[[str], bool] | None = None,
     ) -> None:
         self.rules = rules
         self._checks_leaks = checks_leaks
-        self._mappings = MappingCache(mappings)
+        self._withdrawn = withdrawn
+        self._mappings = MappingCache(mappings, key=key)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
         self._identities = Identities()
@@ -108,6 +120,8 @@ class Deidentifier:
         labels = match_labels(self.rules.labels, original)
         if not self.rules.scope_to_forward.holds(labels):
             return Outcome("discarded", labels=labels)
+        if self._withdrawn is not None and self._withdrawn(original.text(PATIENT_ID)):
+            return Outcome("discarded", labels=labels, reason="ConsentWithdrawn")
         program = self._programs.program(labels, original.text(_SOP_CLASS))
         if program.refused:
             raise QuarantineError(program.refused)

@@ -14,11 +14,13 @@ from common.service import repeat, start_thread
 from common.storage import Storage
 from common.tasks import TaskQueue
 from deidentifier.mappings import PostgresMappings
+from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.reconcile import SourceReconciler
 from deidentifier.rules_in_force import RulesInForce
 from deidentifier.settings import DeidentifierSettings
 from deidentifier.submissions import Submissions
 from deidentifier.submitted import SubmissionWorker, SubmittedWork
+from deidentifier.withdrawal import Withdrawals
 from deidentifier.worker import KIND, InstanceWorker
 
 SCHEMA = "ingest"
@@ -66,14 +68,16 @@ class Ingest:
             The rules cannot be read, or are wrong.
         """
         settings = self.settings
-        mappings = PostgresMappings(self.database)
-        rules = RulesInForce(settings.rules, mappings, self.database, settings)
+        key = pseudonym_key(settings.pseudonym_key)
+        mappings = PostgresMappings(self.database, key=key)
+        withdrawals = Withdrawals(self.database, settings.withdrawal_key)
+        rules = RulesInForce(settings.rules, mappings, self.database, settings, withdrawals)
         preserve = settings.preserve_original_files
         if not settings.submission_key:
             return InstanceWorker(self.source, self.destination, rules, preserve=preserve), None
         submissions = Submissions(self.database, settings.submission_key)
         storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
-        submitted = SubmittedWork(submissions, self.destination, rules, mappings, storage)
+        submitted = SubmittedWork(submissions, self.destination, rules, mappings, storage, key, withdrawals)
         instances = InstanceWorker(self.source, self.destination, rules, preserve=preserve, submitted=submitted)
         return instances, SubmissionWorker(submissions, submitted)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -100,12 +99,9 @@ class Instance:
         QuarantineError
             No free value was found, which does not happen by chance.
         """
-        for _ in range(_MAX_DRAWS):
-            random = secrets.token_bytes(32 * len(self.missing))
-            proposals = {
-                key: make(random[32 * number : 32 * number + 32])
-                for number, (key, make) in enumerate(self.missing.items())
-            }
+        for attempt in range(_MAX_DRAWS):
+            random = self._mappings.draw([*self.missing], attempt)
+            proposals = {key: make(each) for (key, make), each in zip(self.missing.items(), random, strict=True)}
             found = self._mappings.fetch_or_create(proposals)
             self._known.update(found)
             self.missing = {key: make for key, make in self.missing.items() if key not in found}

@@ -11,11 +11,12 @@ import hashlib
 import json
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from common.database import Database
 from deidentifier.memory import Memories
+from deidentifier.pseudonym_key import PseudonymKey
 
 MappingKey = tuple[str, str, str, str]
 """Kind, scope type, scope value, original; the latter two without padding, in Unicode NFC."""
@@ -80,11 +81,14 @@ class PostgresMappings:
         Logged in as a role that may use the schema.
     schema
         Name of the schema.
+    key
+        The key that proposed values are derived from; its identifier is kept with what is stored.
     """
 
-    def __init__(self, database: Database, schema: str = "ingest") -> None:
+    def __init__(self, database: Database, schema: str = "ingest", key: PseudonymKey | None = None) -> None:
         self._database = database
-        self._statement = f"SELECT {schema}.map_values(%s, NULL)"
+        self._key_id = key.identifier if key is not None else None
+        self._statement = f"SELECT {schema}.map_values(%s, %s)"
         self._schema = schema
         self._secret = b""
 
@@ -93,7 +97,7 @@ class PostgresMappings:
         rows = [_row(key, proposal) for key, proposal in wanted.items()]
         # PostgreSQL's text cannot hold NUL; a character for private use stands for it.
         document = _encode(rows).replace("\\u0000", "\\ue000")
-        ((answer,),) = self._database.call(self._statement, (document,))
+        ((answer,),) = self._database.call(self._statement, (document, self._key_id))
         values = json.loads(answer)
         return {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
 
@@ -126,10 +130,21 @@ def indexed(text: str) -> str:
 
 
 class MappingCache:
-    """The mappings that a process has seen, in front of a store; bounded, the oldest go first."""
+    """The mappings that a process has seen, in front of a store; bounded, the oldest go first.
 
-    def __init__(self, store: MappingStore, limit: int = _CACHED) -> None:
+    Parameters
+    ----------
+    store
+        Where they are kept.
+    limit
+        How many are remembered.
+    key
+        What new values are derived from; None: they are random.
+    """
+
+    def __init__(self, store: MappingStore, limit: int = _CACHED, key: PseudonymKey | None = None) -> None:
         self._store = store
+        self._key = key
         self._limit = limit
         self._known: dict[MappingKey, str] = {}
         self.get = self._known.get
@@ -145,11 +160,18 @@ class MappingCache:
                 self._known.pop(key, None)
         return found
 
+    def draw(self, keys: Sequence[MappingKey], attempt: int) -> list[bytes]:
+        """Return 32 bytes for each of some keys: random, or derived where there is a key to derive them from."""
+        if self._key is None:
+            random = secrets.token_bytes(32 * len(keys))
+            return [random[at : at + 32] for at in range(0, len(random), 32)]
+        return [self._key.derive(key[0], *key[1:], str(attempt)) for key in keys]
+
     def __len__(self) -> int:
         return len(self._known)
 
     def secret(self) -> bytes:
-        """Return the store's secret."""
+        """Return what values are derived with that no mapping keeps: of the key, or the store's secret."""
         if not self._secret:
-            self._secret = self._store.secret()
+            self._secret = self._key.derive("instance") if self._key is not None else self._store.secret()
         return self._secret

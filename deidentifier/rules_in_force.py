@@ -11,10 +11,12 @@ from common.metrics import RULES_REFUSED, count_error
 from common.storage import Storage, WatchedFile
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MappingStore
+from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import OfflineSettings
 from deidentifier.statement import as_text, make_statement
+from deidentifier.withdrawal import Withdrawals
 from deidentifier.worker import Deidentify, Made
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,15 @@ class RulesInForce:
         The rules cannot be read, or are wrong, at the start.
     """
 
-    def __init__(self, location: str, mappings: MappingStore, database: Database, settings: OfflineSettings) -> None:
+    def __init__(
+        self,
+        location: str,
+        mappings: MappingStore,
+        database: Database,
+        settings: OfflineSettings,
+        withdrawals: Withdrawals | None = None,
+    ) -> None:
+        self._withdrawals = withdrawals
         self._location, self._mappings, self._database, self._settings = location, mappings, database, settings
         storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
         self._file = WatchedFile(location, self._load, storage=storage)
@@ -56,6 +66,8 @@ class RulesInForce:
             self._mappings,
             max_inflated=self._settings.max_inflated_bytes,
             rekognition_region=self._settings.rekognition_region or None,
+            key=pseudonym_key(self._settings.pseudonym_key),
+            withdrawn=self._withdrawals.holds if self._withdrawals is not None else None,
         )
 
     def _tell(self, deidentifier: Deidentifier, problem: str | None) -> None:
@@ -84,6 +96,8 @@ def apply(deidentifier: Deidentifier, data: bytes) -> Made:
     outcome = deidentifier.deidentify(data)
     made = outcome.data if outcome.state == "deidentified" else None
     detail: dict[str, Any] = {"labels": sorted(outcome.labels)}
+    if outcome.reason:
+        detail["reason"] = outcome.reason
     if outcome.leaks:
         detail["findings"] = [leak.as_record() for leak in outcome.leaks]
     return Made(made, detail, deidentifier.rules.sha256)

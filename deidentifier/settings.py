@@ -6,12 +6,33 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.settings import StorageSettings, TaskSettings, base_url, integer, location, option, settings, switch
+from common.settings import (
+    CommonSettings,
+    StorageSettings,
+    TaskSettings,
+    base_url,
+    integer,
+    location,
+    option,
+    random_key,
+    settings,
+    switch,
+)
 
 DEFAULT_RULES = Path(__file__).with_name("default-rules.yaml")
 """The rules that are in force where nobody says otherwise."""
 
 MAX_INFLATED_BYTES = 4 << 30
+
+
+_WITHDRAWAL_KEY = option(
+    "RPACS_WITHDRAWAL_KEY",
+    "Key of the hashes by which patients are known who withdrew their consent, the same for the command and all "
+    "workers. At least 32 random characters; never in the database.",
+    parse=random_key,
+    default="",
+    secret=True,
+)
 
 
 @settings
@@ -35,6 +56,14 @@ class OfflineSettings(StorageSettings):
         "AWS region of Amazon Rekognition; where it is set, burned-in text is found there unless a rule says "
         "otherwise, and pixels leave the ingest side.",
         default="",
+    )
+    pseudonym_key: str = option(
+        "RPACS_PSEUDONYM_KEY",
+        "Key that new pseudonyms, UIDs and offsets are derived from, so that sites with the same key agree; without it "
+        "they are random. At least 32 random characters; never in the database.",
+        parse=random_key,
+        default="",
+        secret=True,
     )
 
 
@@ -60,12 +89,42 @@ class DeidentifierSettings(OfflineSettings, TaskSettings):
         parse=switch,
         default=False,
     )
+    withdrawal_key: str = _WITHDRAWAL_KEY
     submission_key: str = option(
         "RPACS_SUBMISSION_KEY",
         "Key that encrypts what is handed in by submit, the same for the command and all workers.",
         default="",
         secret=True,
     )
+
+
+@settings
+class ReidentifySettings(CommonSettings):
+    """What the command that reads mappings backwards is told."""
+
+    audit_key: str = option(
+        "RPACS_CONSOLE_AUDIT_KEY", "Key that chains the console's audit trail.", parse=random_key, secret=True
+    )
+    export_key: str = option(
+        "RPACS_MAPPINGS_EXPORT_KEY",
+        "Key that encrypts exported mappings: 32 random bytes in URL-safe base64.",
+        default="",
+        secret=True,
+    )
+
+
+@settings
+class WithdrawSettings(CommonSettings):
+    """What the command that withdraws consent is told."""
+
+    destination_url: str = option(
+        "RPACS_DESTINATION_ORTHANC_HOSTNAME",
+        "Base URL of the research Orthanc, which receives the results.",
+        parse=base_url,
+    )
+    destination_username: str = option("RPACS_DESTINATION_ORTHANC_USERNAME", "User of the research Orthanc.")
+    destination_password: str = option("RPACS_DESTINATION_ORTHANC_PASSWORD", "That user's password.", secret=True)
+    withdrawal_key: str = _WITHDRAWAL_KEY
 
 
 def has_database(environ: Mapping[str, str] | None = None) -> bool:

@@ -14,9 +14,11 @@ from common.tasks import Result, Task
 from common.worker import Batch
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MappingStore
+from deidentifier.pseudonym_key import PseudonymKey
 from deidentifier.rules_file import load_rules
 from deidentifier.rules_in_force import apply
 from deidentifier.submissions import KIND, Request, Submissions
+from deidentifier.withdrawal import Withdrawals
 from deidentifier.worker import Deidentify, Made, Rules, deliver, md5
 
 logger = logging.getLogger(__name__)
@@ -29,13 +31,25 @@ class SubmittedWork:
     ----------
     rules
         In force where a submission brings none.
+    key
+        What new values are derived from; None: they are random.
+    withdrawals
+        Patients of whom nothing is taken any more.
     """
 
     def __init__(
-        self, submissions: Submissions, destination: Orthanc, rules: Rules, mappings: MappingStore, storage: Storage
+        self,
+        submissions: Submissions,
+        destination: Orthanc,
+        rules: Rules,
+        mappings: MappingStore,
+        storage: Storage,
+        key: PseudonymKey | None = None,
+        withdrawals: Withdrawals | None = None,
     ) -> None:
+        self._withdrawn = withdrawals.holds if withdrawals is not None else None
         self._submissions, self._destination, self._rules = submissions, destination, rules
-        self._mappings, self._storage = mappings, storage
+        self._mappings, self._storage, self._key = mappings, storage, key
 
     def settle(self, task: Task, submission: str, data: bytes | None = None) -> Result:
         """De-identify and deliver; ``data`` are the bytes where they come from the source Orthanc."""
@@ -70,7 +84,9 @@ class SubmittedWork:
     def _deidentify(self, request: Request) -> Deidentify:
         if not request.rules:
             return self._rules.current()
-        deidentifier = Deidentifier(load_rules(request.rules, "submitted rules"), self._mappings)
+        deidentifier = Deidentifier(
+            load_rules(request.rules, "submitted rules"), self._mappings, key=self._key, withdrawn=self._withdrawn
+        )
         return lambda data: apply(deidentifier, data)
 
     def _deliver(self, request: Request, made: Made, submission: str) -> str:

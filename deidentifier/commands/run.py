@@ -105,6 +105,7 @@ def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage:
         rename=arguments.rename,
         rekognition_region=settings.rekognition_region,
         preview=arguments.preview or "",
+        pseudonym_key=settings.pseudonym_key,
         compare=bool(arguments.diff or arguments.uid_map or arguments.patient_map or arguments.show_values),
     )
 

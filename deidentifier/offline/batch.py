@@ -25,6 +25,7 @@ from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.offline.changes import Change, compare
 from deidentifier.offline.inputs import Input, output_path, read_input
 from deidentifier.pixels.preview import write_preview
+from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules_file import load_rules
 
 _PENDING_PER_WORKER = 4
@@ -48,6 +49,7 @@ class Job:
     compare: bool = False
     rekognition_region: str = ""
     preview: str = ""
+    pseudonym_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,11 @@ class Worker:
         self._storage = Storage(endpoint=job.endpoint, region=job.region)
         rules = load_rules(job.rules, job.rules_name)
         self._deidentifier = Deidentifier(
-            rules, mappings, max_inflated=job.max_inflated, rekognition_region=job.rekognition_region or None
+            rules,
+            mappings,
+            max_inflated=job.max_inflated,
+            rekognition_region=job.rekognition_region or None,
+            key=pseudonym_key(job.pseudonym_key),
         )
 
     def process(self, number: int, source: Input) -> Result:
@@ -124,7 +130,7 @@ _worker: Worker | None = None
 def _start(job: Job, mappings: MappingStore | None) -> None:
     global _worker  # the pool's processes have no other place to keep it
     silence_libraries()
-    _worker = Worker(job, mappings if mappings is not None else database_mappings())
+    _worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key))
 
 
 def _process(number: int, source: Input) -> Result:
@@ -133,10 +139,11 @@ def _process(number: int, source: Input) -> Result:
     return _worker.process(number, source)
 
 
-def database_mappings() -> PostgresMappings:
+def database_mappings(key: str = "") -> PostgresMappings:
     """Return the mappings in the database that the environment names."""
     settings = load(CommonSettings)
-    return PostgresMappings(Database.from_settings(settings, application="deidentifier-run", max_connections=2))
+    database = Database.from_settings(settings, application="deidentifier-run", max_connections=2)
+    return PostgresMappings(database, key=pseudonym_key(key))
 
 
 class _Manager(BaseManager):
@@ -166,7 +173,7 @@ def process_all(job: Job, inputs: list[Input], mappings: MappingStore | None, wo
     """
     numbered = enumerate(_distinct(job, inputs), 1)
     if workers == 1:
-        worker = Worker(job, mappings if mappings is not None else database_mappings())
+        worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key))
         for number, source in numbered:
             yield worker.process(number, source)
         return
