@@ -78,7 +78,7 @@ def render(file: IO[bytes], picture: Picture) -> bytes:
         The frame is too large to show.
     """
     dataset, pixels = _decode(file, picture.frame)
-    return _encode(to_shown(pixels, dataset, picture), _pixel_height(dataset), picture)
+    return _encode(to_shown(pixels, dataset, picture), pixel_height(dataset), picture)
 
 
 def to_shown(pixels: NDArray[Any], dataset: Dataset, picture: Picture) -> NDArray[np.uint8]:
@@ -158,14 +158,29 @@ def _paint(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:
 
 
 def _to_grey(pixels: NDArray[Any], dataset: Dataset, picture: Picture) -> NDArray[np.uint8]:
-    padding = dataset.get("PixelPaddingValue")
-    meant = pixels != padding if isinstance(padding, int) else np.ones(pixels.shape, dtype=bool)
+    meant = _meant(pixels, dataset)
     try:
         values = np.asarray(apply_modality_lut(pixels, dataset), dtype=np.float64)
         shown = _window(values, meant, dataset, picture)
     except DECODING_ERRORS:
         raise InvalidDicomError("The grey scale of this instance cannot be read.") from None
     return 255 - shown if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else shown
+
+
+def _meant(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
+    """Tell for each pixel whether it counts for a window that the file does not give.
+
+    Padding does not. Nor does the darkest number that BitsStored can hold, where it is far from the others: burned-in
+    text is blackened with it, and a masked image must look like the one that it came from.
+    """
+    padding = dataset.get("PixelPaddingValue")
+    meant = pixels != padding if isinstance(padding, int) else np.ones(pixels.shape, dtype=bool)
+    bits, signed = int(dataset.get("BitsStored") or 8), dataset.get("PixelRepresentation") == 1
+    if bits > 8 and pixels.dtype.kind in "iu":
+        inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+        number = (1 << bits) - 1 if inverted else 0
+        meant &= pixels != (number - (1 << (bits - 1)) if signed else number)
+    return meant
 
 
 def _window(
@@ -205,7 +220,7 @@ def _to_bytes(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def _pixel_height(dataset: Dataset) -> float:
+def pixel_height(dataset: Dataset) -> float:
     """Return the height of a pixel for a width of 1 (PS3.3 10.7.1.3, C.7.6.3.1.7): some are not square."""
     for name in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
         value = dataset.get(name)
