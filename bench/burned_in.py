@@ -37,7 +37,7 @@ from rapidfuzz.fuzz import ratio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.burned_in_images import Sample, Text, sample
+from bench.burned_in_images import Sample, Text, compressed, sample
 from common.dicom_scan import scan
 from common.errors import InvalidDicomError, QuarantineError
 from common.query import any_of, match, parse
@@ -162,6 +162,23 @@ def masking_cost() -> dict[str, float]:
     return cost | {"file": len(value), "frame": len(value) / 20}
 
 
+def compressed_memory() -> dict[str, float]:
+    """Memory beside the file that came and the one that is made, in frames: a box in each of 12 compressed frames."""
+    plain = np.random.default_rng(7).integers(0, 60, (12, 480, 640, 3), np.uint8)
+    memory = {}
+    for form in ("rle", "jls", "j2k", "jpeg-ll", "jpeg"):
+        dataset = compressed(plain, form)
+        boxes = [(Box(0, 0, 640, 60),)]
+        masking = partial(mask, dataset, dataset.file_meta.TransferSyntaxUID, dataset.PixelData, boxes, vr="OB")
+        masking()
+        tracemalloc.start()
+        masked = masking()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        memory[form] = (peak - len(masked.pixel_data or b"")) / plain[0].nbytes
+    return memory
+
+
 def looked_at() -> dict[str, list[int]]:
     """For each modality of the sample files with pixels: how many there are, and how many the default labels read."""
     labels = yaml.safe_load((resources.files("deidentifier.pixels") / "labels.yaml").read_text())["Labels"]
@@ -212,7 +229,8 @@ def main() -> int:
     if len(results) < count:
         print(f"{len(results)} of {count} images are done; the same command goes on")
         return 2
-    figures = summary(results) | {"cost": masking_cost(), "looked_at": looked_at()}
+    measured = {"cost": masking_cost(), "compressed_memory": compressed_memory(), "looked_at": looked_at()}
+    figures = summary(results) | measured
     report(results, figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
@@ -293,6 +311,8 @@ def report(results: list[Result], figures: dict[str, Any]) -> None:
         f"reader, {figures['hidden']} of them not after; {figures['never']} that it never reads, of which "
         f"{figures['never_covered']:.1%} are black by their rectangle; {figures['quarantined']} images quarantined"
     )
+    beside = ", ".join(f"{form} {frames:.1f}" for form, frames in figures["compressed_memory"].items())
+    print(f"memory for masking beside the files, in frames, whatever their number: {beside}")
     for one in figures["left"]:
         print("  still read:", {key: one[key] for key in ("kind", "size", "contrast", "rotation", "covered")})
 

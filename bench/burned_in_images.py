@@ -106,6 +106,11 @@ def sample(number: int, seed: int) -> Sample:
     return Sample(kind, form, _dataset(frames, form, kind, inverted=inverted), texts)
 
 
+def compressed(frames: np.ndarray, form: str) -> Dataset:
+    """Return frames of colour as an instance in that format."""
+    return _dataset(frames, form, "colour", inverted=False)
+
+
 @cache
 def _pixels(name: str) -> np.ndarray:
     """Return the sample image: (rows, columns) of 12 bits or (rows, columns, 3) of 8."""

@@ -54,6 +54,11 @@ class Work:
         self._pieces = []
 
     @property
+    def pixels_cleaned(self) -> bool:
+        """Whether pixels were really examined or masked: the ground for claiming the Clean Pixel Data Option."""
+        return self.cleaned is not None and self.cleaned.is_claimed
+
+    @property
     def sop_instance_uid(self) -> str:
         """SOP Instance UID of the result; where it has none, one that is made up for the file meta information."""
         if not self._sop_instance:

@@ -41,7 +41,7 @@ class Cleaned:
     """What cleaning changed, and what was seen.
 
     ``pixel_data``, ``transfer_syntax``, ``changes`` and ``removed`` are those of `Masked`. ``boxes`` holds what was
-    blackened in each frame. Pixels were examined or masked: ``changes`` says so in BurnedInAnnotation.
+    blackened in each frame; ``read`` tells that text was looked for in all frames.
     """
 
     pixel_data: Buffer | None
@@ -51,6 +51,15 @@ class Cleaned:
     boxes: list[Boxes]
     read: bool
     found: list[list[Finding]] = field(default_factory=list, repr=False)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the pixels were really examined or masked, so that the instance may say so.
+
+        That is BurnedInAnnotation NO (PS3.3 C.7.6.1.1.7) and, where a profile ran, code 113101, Clean Pixel Data Option
+        (PS3.16 CID 7050).
+        """
+        return self.read or self.pixel_data is not None
 
     @property
     def masked_frames(self) -> int:
@@ -167,9 +176,10 @@ def _after(header: Dataset, image: Image, masked: Masked) -> tuple[Dataset, Imag
 
 
 def _cleaned(masked: Masked, boxes: list[Boxes], readings: Sequence[_Reading], found: list[list[Finding]]) -> Cleaned:
-    """Say in the instance that its pixels were examined or masked (PS3.3 C.7.6.1.1.7)."""
-    if readings or masked.pixel_data is not None:
-        masked.changes.BurnedInAnnotation = "NO"
-    return Cleaned(
+    """Say in the instance that its pixels were examined or masked."""
+    cleaned = Cleaned(
         masked.pixel_data, masked.transfer_syntax, masked.changes, masked.removed, boxes, bool(readings), found
     )
+    if cleaned.is_claimed:
+        cleaned.changes.BurnedInAnnotation = "NO"
+    return cleaned

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
 
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragmented_frames
@@ -20,64 +22,115 @@ from deidentifier.pixels.jpeg import blacken_blocks
 from deidentifier.pixels.native import black_words
 
 _ITEM = b"\xfe\xff\x00\xe0"
+_ITEM_HEADER = 8
 _UINT32 = (1 << 32) - 1
 
+Buffer = bytes | bytearray | memoryview
 
-@dataclass
+
+Fragments = tuple[bytes, ...]
+
+
 class Encapsulated:
-    """New compressed pixel data: the fragments of every frame, their transfer syntax, and what the samples mean."""
+    """New compressed pixel data, written frame by frame: what was written need not be held twice.
 
-    frames: list[tuple[bytes, ...]]
-    transfer_syntax: UID
-    photometric: str
-    extended: bool
-    """Whether the file had an Extended Offset Table, and gets one again."""
-    offsets: list[int] = field(default_factory=list)
+    Parameters
+    ----------
+    transfer_syntax, photometric
+        What the frames are, and what their samples mean.
+    count
+        Number of frames.
+    extended
+        Whether the file had an Extended Offset Table, and gets one again.
+    table
+        Whether there is a Basic Offset Table; its numbers have 32 bits.
+    """
 
-    def value(self) -> bytes:
+    def __init__(self, transfer_syntax: UID, photometric: str, count: int, *, extended: bool, table: bool) -> None:
+        self.transfer_syntax = transfer_syntax
+        self.photometric = photometric
+        self.extended = extended
+        size = 4 * count if table and not extended else 0
+        self._data = bytearray(_ITEM + struct.pack("<I", size) + bytes(size))
+        self._start = len(self._data)
+        self._offsets: list[int] = []
+        self._lengths: list[int] = []
+
+    def add(self, frame: Fragments) -> None:
+        """Write the fragments of the next frame."""
+        self._offsets.append(len(self._data) - self._start)
+        self._lengths.append(sum(map(len, frame)))
+        for fragment in frame:
+            self._data += _ITEM + struct.pack("<I", len(fragment))
+            self._data += fragment
+
+    def value(self) -> bytearray:
         """Return the value of the element: offset table and fragments, without the delimiter (PS3.5 A.4)."""
-        parts, at = [], 0
-        self.offsets = []
-        for frame in self.frames:
-            self.offsets.append(at)
-            for fragment in frame:
-                parts += [_ITEM, struct.pack("<I", len(fragment)), fragment]
-                at += 8 + len(fragment)
-        table = b"" if self.extended or at > _UINT32 else struct.pack(f"<{len(self.offsets)}I", *self.offsets)
-        return b"".join([_ITEM, struct.pack("<I", len(table)), table, *parts])
+        if self._start > _ITEM_HEADER:
+            struct.pack_into(f"<{len(self._offsets)}I", self._data, _ITEM_HEADER, *self._offsets)
+        return self._data
 
     def extended_tables(self) -> tuple[bytes, bytes]:
-        """Return the Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8); after `value`."""
-        lengths = [sum(map(len, frame)) for frame in self.frames]
-        return struct.pack(f"<{len(lengths)}Q", *self.offsets), struct.pack(f"<{len(lengths)}Q", *lengths)
+        """Return the Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8)."""
+        count = len(self._offsets)
+        return struct.pack(f"<{count}Q", *self._offsets), struct.pack(f"<{count}Q", *self._lengths)
 
 
-def split_frames(header: Dataset, image: Image, value: bytes | bytearray | memoryview) -> list[tuple[bytes, ...]]:
-    """Return the fragments of each frame.
+class _View(io.RawIOBase):
+    """A buffer as a file, without a copy of it."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._view, self._at = memoryview(buffer), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        part = self._view[self._at : self._at + len(target)]
+        target[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._view)}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+
+def split_frames(header: Dataset, image: Image, value: Buffer) -> Iterator[Fragments]:
+    """Yield the fragments of each frame.
 
     Raises
     ------
     QuarantineError
-        There are not as many frames as NumberOfFrames says.
+        There are not as many frames as NumberOfFrames says; at the latest when the last one was read.
     """
     tables = (header.get("ExtendedOffsetTable"), header.get("ExtendedOffsetTableLengths"))
     extended = (bytes(tables[0]), bytes(tables[1])) if tables[0] and tables[1] else None
+    file = cast(BinaryIO, io.BufferedReader(_View(value)))
+    frames = generate_fragmented_frames(file, number_of_frames=image.frames, extended_offsets=extended)
+    count = 0
+    while (frame := _next(frames)) is not None:
+        count += any(frame)
+        yield frame
+    if count != image.frames:
+        raise QuarantineError("the compressed pixel data does not hold as many frames as NumberOfFrames says")
+
+
+def _next(frames: Iterator[Fragments]) -> Fragments | None:
+    """Return the next frame, None after the last one; pydicom only warns of some damage."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            frames = list(
-                generate_fragmented_frames(bytes(value), number_of_frames=image.frames, extended_offsets=extended)
-            )
+            return next(frames, None)
     except (ValueError, struct.error, UserWarning, EOFError) as exc:
         raise QuarantineError("the compressed pixel data cannot be divided into frames") from exc
-    if len(frames) != image.frames or not all(any(frame) for frame in frames):
-        raise QuarantineError("the compressed pixel data does not hold as many frames as NumberOfFrames says")
-    return frames
 
 
-def mask_encapsulated(
-    header: Dataset, image: Image, value: bytes | bytearray | memoryview, boxes: Sequence[Boxes]
-) -> Encapsulated:
+def mask_encapsulated(header: Dataset, image: Image, value: Buffer, boxes: Sequence[Boxes]) -> Encapsulated:
     """Blacken the boxes of each frame.
 
     Frames of RLE, JPEG lossless, JPEG-LS and JPEG 2000 are encoded again in their own transfer syntax, without loss.
@@ -89,17 +142,28 @@ def mask_encapsulated(
     QuarantineError
         There is no decoder for the transfer syntax, or the data is damaged.
     """
-    frames = split_frames(header, image, value)
-    extended = bool(header.get("ExtendedOffsetTable"))
     syntax = image.transfer_syntax
     if syntax in codecs.SAME_SYNTAX:
-        masked, photometric = _mask_same_syntax(header, image, frames, boxes)
-        return Encapsulated(masked, syntax, photometric, extended)
-    edited = _mask_coefficients(image, header, frames, boxes) if syntax == JPEGBaseline8Bit else None
-    if edited is not None:
-        return Encapsulated(edited, syntax, image.photometric, extended)
-    masked, photometric = _mask_to_lossless(header, image, frames, boxes)
-    return Encapsulated(masked, codecs.LOSSLESS_SYNTAX, photometric, extended)
+        return _mask_same_syntax(header, image, value, boxes)
+    edited = _mask_coefficients(header, image, value, boxes) if syntax == JPEGBaseline8Bit else None
+    return edited or _mask_to_lossless(header, image, value, boxes)
+
+
+def _target(header: Dataset, image: Image, value: Buffer, syntax: UID, photometric: str) -> Encapsulated:
+    extended = bool(header.get("ExtendedOffsetTable"))
+    # What is written can be longer than what came: lossless after lossy, and blocks of black are no shorter.
+    table = len(value) + image.frames * image.frame_bits // 8 < _UINT32
+    return Encapsulated(syntax, photometric, image.frames, extended=extended, table=table)
+
+
+def _numbered(
+    header: Dataset, image: Image, value: Buffer, boxes: Sequence[Boxes]
+) -> Iterator[tuple[Fragments, Boxes]]:
+    """Yield each frame with its boxes; more frames than there should be are refused."""
+    for number, frame in enumerate(split_frames(header, image, value)):
+        if number >= len(boxes):
+            raise QuarantineError("the compressed pixel data holds more frames than NumberOfFrames says")
+        yield frame, boxes[number]
 
 
 def fit(words: tuple[int, ...], image: Image, stream: Codestream) -> tuple[int, ...]:
@@ -114,28 +178,25 @@ def black_samples(header: Dataset, image: Image, stream: Codestream) -> tuple[in
     return fit(black_words(header, replace(image, photometric=stream.photometric)), image, stream)
 
 
-def _mask_same_syntax(
-    header: Dataset, image: Image, frames: list[tuple[bytes, ...]], boxes: Sequence[Boxes]
-) -> tuple[list[tuple[bytes, ...]], str]:
-    masked = [
-        (_mask_frame(header, image, frame, of_frame, image.transfer_syntax)[0],) if of_frame else frame
-        for frame, of_frame in zip(frames, boxes, strict=True)
-    ]
+def _mask_same_syntax(header: Dataset, image: Image, value: Buffer, boxes: Sequence[Boxes]) -> Encapsulated:
     # An irreversible colour transform cannot be encoded without loss: what was encoded again has the reversible one.
     irreversible = image.photometric == "YBR_ICT" and all(boxes)
-    return masked, "YBR_RCT" if irreversible else image.photometric
+    photometric = "YBR_RCT" if irreversible else image.photometric
+    target = _target(header, image, value, image.transfer_syntax, photometric)
+    for frame, of_frame in _numbered(header, image, value, boxes):
+        target.add((_mask_frame(header, image, frame, of_frame, image.transfer_syntax)[0],) if of_frame else frame)
+    return target
 
 
-def _mask_to_lossless(
-    header: Dataset, image: Image, frames: list[tuple[bytes, ...]], boxes: Sequence[Boxes]
-) -> tuple[list[tuple[bytes, ...]], str]:
-    written = [
-        _mask_frame(header, image, frame, of_frame, codecs.LOSSLESS_SYNTAX)
-        for frame, of_frame in zip(frames, boxes, strict=True)
-    ]
-    photometric = written[0][1].photometric
-    # Decoded samples are no longer subsampled.
-    return [(data,) for data, _ in written], "YBR_FULL" if photometric.startswith("YBR_FULL") else photometric
+def _mask_to_lossless(header: Dataset, image: Image, value: Buffer, boxes: Sequence[Boxes]) -> Encapsulated:
+    target = _target(header, image, value, codecs.LOSSLESS_SYNTAX, "")
+    for frame, of_frame in _numbered(header, image, value, boxes):
+        data, stream = _mask_frame(header, image, frame, of_frame, codecs.LOSSLESS_SYNTAX)
+        # Decoded samples are no longer subsampled.
+        own = "YBR_FULL" if stream.photometric.startswith("YBR_FULL") else stream.photometric
+        target.photometric = target.photometric or own
+        target.add((data,))
+    return target
 
 
 def _mask_frame(
@@ -148,19 +209,17 @@ def _mask_frame(
     return codecs.encode(image, pixels, stream, syntax), stream
 
 
-def _mask_coefficients(
-    image: Image, header: Dataset, frames: list[tuple[bytes, ...]], boxes: Sequence[Boxes]
-) -> list[tuple[bytes, ...]] | None:
+def _mask_coefficients(header: Dataset, image: Image, value: Buffer, boxes: Sequence[Boxes]) -> Encapsulated | None:
     """Return the frames with black blocks, or None where one of them cannot be edited so."""
     inverted = image.samples == 1 and black_words(header, image)[0] != 0
     luminance = image.photometric.startswith("YBR")
-    masked: list[tuple[bytes, ...]] = []
-    for frame, of_frame in zip(frames, boxes, strict=True):
+    target = _target(header, image, value, image.transfer_syntax, image.photometric)
+    for frame, of_frame in _numbered(header, image, value, boxes):
         if not of_frame:
-            masked.append(frame)
+            target.add(frame)
             continue
         edited = blacken_blocks(b"".join(frame), of_frame, inverted=inverted, luminance=luminance)
         if edited is None:
             return None
-        masked.append((edited,))
-    return masked
+        target.add((edited,))
+    return target

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,40 @@ _MOST_FRAMES = 3
 _FRAME = (255, 64, 64)
 
 
+@dataclass(frozen=True)
+class Preview:
+    """One frame as PNGs: what came in, with a line around each box, and what goes out.
+
+    ``before`` is None where the pixels do not decode, ``after`` also for an instance in quarantine. ``before`` shows
+    the original's pixels: guard it like the original.
+    """
+
+    frame: int
+    before: bytes | None
+    after: bytes | None
+
+
+def preview(before: bytes, after: bytes | None, boxes: Sequence[Boxes], frame: int = 1) -> Preview:
+    """Return pictures of one frame before and after.
+
+    Parameters
+    ----------
+    before, after
+        DICOM files; ``after`` is None for an instance in quarantine.
+    boxes
+        For each frame what was blackened, as in `Cleaned.boxes`; may be empty.
+    frame
+        From 1, as DICOM counts frames.
+    """
+    marked = boxes[frame - 1] if frame <= len(boxes) else ()
+    pictures_of = _picture(before, frame), _picture(after, frame)
+    first, second = (
+        None if picture is None else png(framed(picture, lines))
+        for picture, lines in zip(pictures_of, (marked, ()), strict=True)
+    )
+    return Preview(frame, first, second)
+
+
 def write_preview(folder: Path, name: str, before: bytes, after: bytes | None, boxes: Sequence[Boxes]) -> list[Path]:
     """Write PNGs of up to three frames, those with boxes first.
 
@@ -30,10 +66,8 @@ def write_preview(folder: Path, name: str, before: bytes, after: bytes | None, b
         Made where it is missing. The pictures show the original's pixels: guard it like the originals.
     name
         Of the files, without any value: ``NAME-frame1-before.png``, ``NAME-frame1-after.png``.
-    before, after
-        DICOM files; ``after`` is None for an instance in quarantine.
-    boxes
-        For each frame what was blackened; may be empty.
+    before, after, boxes
+        As for `preview`.
 
     Returns
     -------
@@ -42,13 +76,13 @@ def write_preview(folder: Path, name: str, before: bytes, after: bytes | None, b
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    numbers = [number for number, of_frame in enumerate(boxes) if of_frame][:_MOST_FRAMES] or [0]
-    for when, data in (("before", before), ("after", after)):
-        for number, picture in _frames(data, numbers):
-            image = framed(picture, boxes[number] if when == "before" and boxes else ())
-            path = folder / f"{name}-frame{number + 1}-{when}.png"
-            path.write_bytes(png(image))
-            written.append(path)
+    for number in [n for n, of_frame in enumerate(boxes, 1) if of_frame][:_MOST_FRAMES] or [1]:
+        shown = preview(before, after, boxes, number)
+        for when, data in (("before", shown.before), ("after", shown.after)):
+            if data is not None:
+                path = folder / f"{name}-frame{number}-{when}.png"
+                path.write_bytes(data)
+                written.append(path)
     return written
 
 
@@ -68,22 +102,21 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _frames(data: bytes | None, numbers: Sequence[int]) -> list[tuple[int, Picture]]:
-    """Return the pictures of some frames, as far as they decode."""
+def _picture(data: bytes | None, frame: int) -> Picture | None:
+    """Return the picture of one frame, None where it does not decode."""
     if data is None:
-        return []
+        return None
     try:
-        header = pydicom.dcmread(BytesIO(data), force=True)
-        return [(number, picture) for number, picture in _decode(header) if number in numbers]
+        return _decode(pydicom.dcmread(BytesIO(data), force=True), frame)
     except (QuarantineError, AttributeError, KeyError, ValueError, TypeError, EOFError):
-        return []
+        return None
 
 
-def _decode(header: Dataset) -> list[tuple[int, Picture]]:
-    keyword = next(keyword for keyword in (*KEYWORDS, "") if keyword in header or not keyword)
-    if not keyword:
-        return []
+def _decode(header: Dataset, frame: int) -> Picture | None:
+    keyword = next((keyword for keyword in KEYWORDS if keyword in header), None)
+    if keyword is None:
+        return None
     syntax = header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
     image = describe(header, syntax, keyword=keyword, vr=header[keyword].VR)
-    frames = stored_frames(header, image, header[keyword].value)
-    return [(number, pictures(header, image, samples)[0]) for number, samples in enumerate(frames)]
+    frames = islice(stored_frames(header, image, header[keyword].value), frame - 1, frame)
+    return next((pictures(header, image, samples)[0] for samples in frames), None)

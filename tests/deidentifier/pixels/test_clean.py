@@ -137,12 +137,14 @@ def test_pixels_without_text_stay_as_they_are() -> None:
     outcome = cleaned(frames, FIND, BrightSquares())
     assert outcome.pixel_data is None
     assert outcome.changes.BurnedInAnnotation == "NO"
+    assert outcome.is_claimed
 
 
 def test_nothing_is_claimed_where_nothing_was_done() -> None:
     outcome = cleaned(frames_with(), [Request(boxes=(Box(500, 500, 600, 600),))], BrightSquares())
     assert outcome.pixel_data is None
     assert "BurnedInAnnotation" not in outcome.changes
+    assert not outcome.is_claimed
 
 
 def test_text_that_stays_readable_is_quarantined() -> None:

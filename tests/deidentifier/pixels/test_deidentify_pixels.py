@@ -15,6 +15,8 @@ from common.errors import QuarantineError
 from deidentifier.__main__ import main
 from deidentifier.deidentify import Deidentifier, Outcome
 from deidentifier.mappings import MemoryMappings
+from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.preview import preview
 from deidentifier.rules_file import load_rules
 from tests.deidentifier.pixels.conftest import pixel_files
 
@@ -105,10 +107,23 @@ def test_the_command_draws_previews(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(rules_with(BOX))
     source = str(get_testdata_file("CT_small.dcm"))
-    output, preview = str(tmp_path / "out"), tmp_path / "preview"
-    assert main(["run", "--rules", str(rules), "--output", output, "--preview", str(preview), source]) == 0
-    names = sorted(path.name for path in preview.iterdir())
+    output, folder = str(tmp_path / "out"), tmp_path / "preview"
+    assert main(["run", "--rules", str(rules), "--output", output, "--preview", str(folder), source]) == 0
+    names = sorted(path.name for path in folder.iterdir())
     assert [name.split("-", 1)[1] for name in names] == ["frame1-after.png", "frame1-before.png"]
-    before, after = (np.asarray(Image.open(preview / name)) for name in reversed(names))
+    before, after = (np.asarray(Image.open(folder / name)) for name in reversed(names))
     assert after[1:5, 2:9].max() == 0
     assert before[0, 2].tolist() == [255, 64, 64]
+
+
+def test_a_preview_frames_the_boxes_of_the_frame_that_is_asked_for() -> None:
+    data = Path(str(get_testdata_file("SC_rgb_rle_2frame.dcm"))).read_bytes()
+    shown = preview(data, None, [(), (Box(10, 10, 30, 30),)], frame=2)
+    plain = preview(data, data, [(), (Box(10, 10, 30, 30),)], frame=1)
+    assert shown.after is None
+    assert shown.before is not None
+    framed = np.asarray(Image.open(BytesIO(shown.before)))
+    assert tuple(framed[9, 20]) == (255, 64, 64)
+    assert plain.before == plain.after
+    assert preview(data, None, (), frame=9).before is None
+    assert preview(b"no DICOM", None, ()).before is None
