@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup-run setup demo demo-clean check format test docs screenshots lock
+.PHONY: help setup-run setup demo demo-clean check format test test-containers secrets docs screenshots lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ format: setup ## Put the code into the form that check asks for
 
 test: setup ## Run every test, with real servers
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+
+test-containers: setup ## Build the images, run docker-compose.yml and try it (CONTAINERS=smoke: within five minutes)
+	@./tests/containers/run.sh
+
+secrets: ## Make the secrets of docker-compose.yml (as root: each file belongs to the user of one service)
+	@./containers/secrets.sh
 
 docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/environment_variables.py
