@@ -73,6 +73,13 @@ def choice(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def url(value: str) -> str:
+    """Accept an absolute ``http(s)`` URL."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s]*)?", value):
+        raise ValueError("must be an http(s) URL")
+    return value.rstrip("/")
+
+
 def base_url(value: str) -> str:
     """Accept ``http(s)://host[:port]`` without a trailing slash (Orthanc's ``…_HOSTNAME``)."""
     if not re.fullmatch(r"https?://[^/\s@?#]+", value):

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, request
 
+_ALB_COOKIE = "AWSELBAuthSessionCookie"
+
 # No inline script or style anywhere: a value of an element that slips through unescaped still does not run.
 # Bootstrap's style sheet draws its icons with data: images.
 CONTENT_SECURITY_POLICY: Mapping[str, str] = {
@@ -91,3 +93,16 @@ def safe_cell(value: object) -> str:
     """Return the text of a CSV cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def expire_cookies(incoming: Request, response: Response) -> None:
+    """Expire the session cookies of an Application Load Balancer, in as many pieces as it cut them into."""
+    shards = {f"{_ALB_COOKIE}-{number}" for number in range(4)}
+    for name in sorted(shards | {name for name in incoming.cookies if name.startswith(_ALB_COOKIE)}):
+        response.delete_cookie(name, path="/", secure=True, httponly=True)
+
+
+def origins(*urls: str) -> tuple[str, ...]:
+    """Return the origins of some URLs, for ``form-action``; empty ones are left out."""
+    parts = (urlsplit(url) for url in urls if url)
+    return tuple(sorted({f"{part.scheme}://{part.netloc}" for part in parts}))

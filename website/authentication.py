@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from flask import Request, Response, make_response, redirect, session
 
@@ -12,10 +11,10 @@ from common.auth.alb import ACCESS_HEADER, DATA_HEADER, AlbVerifier
 from common.auth.identity import Directory, Identity
 from common.auth.sessions import Session, Sessions
 from common.auth.users import Users
+from common.web import expire_cookies, origins
 from website.programs import is_for_programs
 
 SESSION_KEY = "token"
-_ALB_COOKIE = "AWSELBAuthSessionCookie"
 
 
 class Authenticator(Protocol):
@@ -37,12 +36,6 @@ class Authenticator(Protocol):
 
     def log_out(self, request: Request) -> Response:
         """End the session and answer with where to go."""
-
-
-def origins(*urls: str) -> tuple[str, ...]:
-    """Return the origins of some URLs, for ``form-action``; empty ones are left out."""
-    parts = (urlsplit(url) for url in urls if url)
-    return tuple(sorted({f"{part.scheme}://{part.netloc}" for part in parts}))
 
 
 class SessionAuthenticator:
@@ -125,7 +118,5 @@ class AlbAuthenticator:
         """End our session, expire the balancer's cookies, and go to where Cognito ends its own session."""
         self._own.log_out(request)
         response = make_response(redirect(self._sign_out_url or "/", 303))
-        shards = {f"{_ALB_COOKIE}-{number}" for number in range(4)}
-        for name in sorted(shards | {name for name in request.cookies if name.startswith(_ALB_COOKIE)}):
-            response.delete_cookie(name, path="/", secure=True, httponly=True)
+        expire_cookies(request, response)
         return response

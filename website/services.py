@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.audit import AuditTrail
 from common.auth.accounts import Accounts
-from common.auth.alb import AlbConfiguration, AlbVerifier
+from common.auth.alb import AlbVerifier
 from common.auth.cognito import CognitoDirectory
 from common.auth.identity import Directory
 from common.auth.limits import RateLimit
@@ -17,8 +17,9 @@ from common.auth.users import Users
 from common.database import Database
 from common.orthanc import Orthanc
 from common.storage import Storage
+from common.web import origins
 from website.access_log import AccessLog
-from website.authentication import AlbAuthenticator, Authenticator, SessionAuthenticator, origins
+from website.authentication import AlbAuthenticator, Authenticator, SessionAuthenticator
 from website.catalogue import Catalogue
 from website.context import SCHEMA, Services
 from website.dicomweb.minutes import MinuteAudit
@@ -94,17 +95,7 @@ def _authenticator(
     settings: WebsiteSettings, users: Users, sessions: Sessions, accounts: Accounts | None
 ) -> Authenticator:
     if settings.authentication == "alb":
-        verifier = AlbVerifier(
-            AlbConfiguration(
-                arn=settings.alb_arn,
-                client_id=settings.cognito_client_id,
-                issuer=settings.cognito_issuer,
-                keys_url=settings.alb_keys_url or f"https://public-keys.auth.elb.{settings.aws_region}.amazonaws.com",
-                pool_keys_url=settings.cognito_keys_url or f"{settings.cognito_issuer}/.well-known/jwks.json",
-                claim_username=settings.cognito_claim_username,
-                claim_groups=settings.cognito_claim_groups,
-            )
-        )
+        verifier = AlbVerifier(settings.alb_configuration(settings.aws_region))
         own = SessionAuthenticator(sessions, _cognito(settings))
         return AlbAuthenticator(verifier, users, own, sign_out_url=settings.sign_out_url)
     return SessionAuthenticator(

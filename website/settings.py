@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.auth.alb_settings import AlbSettings
 from common.errors import SettingsError
 from common.settings import (
     CommonSettings,
@@ -21,17 +21,11 @@ from common.settings import (
     settings,
     switch,
     text,
+    url,
     words,
 )
 
 DEFAULT_PERMISSIONS = Path(__file__).with_name("default-permissions.yaml")
-
-
-def url(value: str) -> str:
-    """Accept an absolute ``http(s)`` URL."""
-    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s]*)?", value):
-        raise ValueError("must be an http(s) URL")
-    return value.rstrip("/")
 
 
 @settings
@@ -159,7 +153,7 @@ class ExportWorkerSettings(ExportSettings, WorkerSettings):
 
 
 @settings
-class WebsiteSettings(ExportSettings):
+class WebsiteSettings(ExportSettings, AlbSettings):
     """What the portal is told."""
 
     orthanc_public_url: str = option(
@@ -196,29 +190,6 @@ class WebsiteSettings(ExportSettings):
     )
     token_max_days: int = option(
         "RPACS_TOKEN_MAX_DAYS", "Longest life of an API token.", parse=integer(1, 3650), default=90
-    )
-    alb_arn: str = option("RPACS_ALB_ARN", "ARN of the load balancer whose signature is believed.", default="")
-    alb_keys_url: str = option(
-        "RPACS_ALB_KEYS_URL",
-        "Where the balancer's public keys are; by default Amazon's address for AWS_REGION.",
-        parse=url,
-        default="",
-    )
-    cognito_issuer: str = option(
-        "RPACS_COGNITO_ISSUER", "The user pool: https://cognito-idp.REGION.amazonaws.com/POOL.", parse=url, default=""
-    )
-    cognito_client_id: str = option("RPACS_COGNITO_CLIENT_ID", "App client of the user pool.", default="")
-    cognito_keys_url: str = option(
-        "RPACS_COGNITO_KEYS_URL",
-        "Where the pool's public keys are; by default the issuer's /.well-known/jwks.json.",
-        parse=url,
-        default="",
-    )
-    cognito_claim_username: str = option(
-        "RPACS_COGNITO_CLAIM_USERNAME", "Claim that holds the user name.", default="username"
-    )
-    cognito_claim_groups: str = option(
-        "RPACS_COGNITO_CLAIM_GROUPS", "Claim that holds the groups.", default="cognito:groups"
     )
     oidc_issuer: str = option("RPACS_OIDC_ISSUER", "Issuer of the OpenID provider.", parse=url, default="")
     oidc_client_id: str = option("RPACS_OIDC_CLIENT_ID", "The portal's client ID there.", default="")

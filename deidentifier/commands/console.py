@@ -8,9 +8,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from common import log
-from common.settings import load
 from deidentifier.console.app import create_app
-from deidentifier.console.settings import ConsoleSettings
+from deidentifier.console.settings import ConsoleSettings, load_settings
 
 
 class _Server(BaseApplication):
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal."""
-    settings = load(ConsoleSettings)
+    settings = load_settings()
     log.configure(settings)
     _Server(settings).run()
     return 0

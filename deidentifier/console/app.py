@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common.errors import (
     NotFoundError,
@@ -24,7 +25,7 @@ from common.errors import (
     UnauthenticatedError,
 )
 from common.log import describe_exception
-from common.web import install_security_headers
+from common.web import install_security_headers, origins
 from deidentifier.console import originals, views
 from deidentifier.console.gate import Gate, install_gate
 from deidentifier.console.peers import Console
@@ -50,12 +51,14 @@ def create_app(settings: ConsoleSettings) -> Flask:
     console = Console.from_settings(settings, "deidentifier console")
     app.extensions["console"] = console
     app.extensions["gate"] = Gate.build(settings, console.database)
+    if settings.authentication == "alb":
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]  # Flask's own advice
     Bootstrap5(app)
     CSRFProtect(app)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(originals.blueprint)
     install_gate(app)
-    install_security_headers(app, secure=settings.secure_cookies)
+    install_security_headers(app, secure=settings.secure_cookies, form_targets=origins(settings.sign_out_url))
     _install_errors(app)
     atexit.register(app.extensions["gate"].audit.close)
     return app

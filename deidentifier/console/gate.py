@@ -10,21 +10,34 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, session
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+)
 from flask.typing import ResponseReturnValue
 
 from common.audit import AuditTrail
 from common.auth.accounts import Accounts
+from common.auth.alb import ACCESS_HEADER, DATA_HEADER, AlbVerifier
+from common.auth.identity import Identity
 from common.auth.limits import RateLimit
 from common.auth.sessions import Sessions
 from common.auth.users import Users
 from common.database import Database
 from common.errors import RefusedError, UnauthenticatedError
-from common.web import safe_next
+from common.web import expire_cookies, safe_next
 from deidentifier.console.settings import ConsoleSettings
 
 SCHEMA = "ingest"
-ADMINISTRATORS = "admin"
 _TOKEN = "token"  # noqa: S105 - the name of a key, no secret
 View = TypeVar("View", bound=Callable[..., Any])
 blueprint = Blueprint("login", __name__)
@@ -34,7 +47,10 @@ blueprint = Blueprint("login", __name__)
 class Gate:
     """What the gate needs in one process."""
 
+    administrators: str
+    sign_out_url: str
     accounts: Accounts
+    verifier: AlbVerifier | None
     users: Users
     sessions: Sessions
     audit: AuditTrail
@@ -44,8 +60,12 @@ class Gate:
     def build(cls, settings: ConsoleSettings, database: Database) -> Gate:
         """Make it from the settings."""
         idle, absolute = timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
+        region, behind_balancer = settings.aws_region, settings.authentication == "alb"
         return cls(
+            settings.administrators,
+            settings.sign_out_url,
             Accounts(Path(settings.accounts_file)),
+            AlbVerifier(settings.alb_configuration(region)) if behind_balancer else None,
             Users(database, SCHEMA, max_age=absolute),
             Sessions(database, SCHEMA, idle=idle, absolute=absolute),
             AuditTrail(database, SCHEMA, settings.audit_key),
@@ -60,7 +80,7 @@ def gate() -> Gate:
 
 def may_decide() -> bool:
     """Tell whether this user may see originals and decide about tasks."""
-    return ADMINISTRATORS in g.identity.groups
+    return gate().administrators in g.identity.groups
 
 
 def administrators_only(view: View) -> View:
@@ -80,19 +100,16 @@ def install_gate(app: Flask) -> None:
             return None
         if request.blueprint == blueprint.name or request.endpoint == "views.healthcheck":
             return None
-        token = session.get(_TOKEN)
-        found = gate().sessions.find(token) if isinstance(token, str) else None
-        if found is None:
+        identity = _identify()
+        if identity is None:
             return redirect("/login?" + urlencode({"next": request.full_path.rstrip("?")}))
-        # The accounts file decides now: groups taken away, or an account disabled, count at once.
-        g.identity = found.identity
-        if gate().accounts.groups(found.identity.user) != found.identity.groups:
-            gate().sessions.revoke(found.id)
-            raise UnauthenticatedError("the account has changed: log in again")
+        g.identity = identity
         view = app.view_functions[request.endpoint]
-        if vars(view).get("administrators_only") and not may_decide():
+        # The balancer lets everybody of the user pool through: only administrators have any business here.
+        closed = gate().verifier is not None or vars(view).get("administrators_only")
+        if closed and not may_decide():
             gate().audit.append({**_who(), "phase": "refused"})
-            raise RefusedError(f"only accounts of the group {ADMINISTRATORS} may do this")
+            raise RefusedError(f"only accounts of the group {gate().administrators} may do this")
         gate().audit.append({**_who(), "phase": "begin"})
         return None
 
@@ -104,6 +121,27 @@ def install_gate(app: Flask) -> None:
                 {**_who(), "phase": "end", "status": response.status_code, "milliseconds": milliseconds}
             )
         return response
+
+
+def _identify() -> Identity | None:
+    """Return who sends this request; None where they have to log in first.
+
+    Raises
+    ------
+    UnauthenticatedError
+        What they show does not hold, or no longer.
+    """
+    if (verifier := gate().verifier) is not None:
+        return verifier.verify(request.headers.get(DATA_HEADER), request.headers.get(ACCESS_HEADER))
+    token = session.get(_TOKEN)
+    found = gate().sessions.find(token) if isinstance(token, str) else None
+    if found is None:
+        return None
+    # The accounts file decides now: groups taken away, or an account disabled, count at once.
+    if gate().accounts.groups(found.identity.user) != found.identity.groups:
+        gate().sessions.revoke(found.id)
+        raise UnauthenticatedError("the account has changed: log in again")
+    return found.identity
 
 
 def note(action: str, **details: Any) -> None:
@@ -122,15 +160,22 @@ def _who() -> dict[str, Any]:
     }
 
 
+def _require_form() -> None:
+    if gate().verifier is not None:  # the balancer logs in: a password is no second door
+        abort(404)
+
+
 @blueprint.get("/login")
 def show_login() -> ResponseReturnValue:
     """Show the form."""
+    _require_form()
     return render_template("login.html", target=safe_next(request.args.get("next")), error="", name="")
 
 
 @blueprint.post("/login")
 def log_in() -> ResponseReturnValue:
     """Verify a password and begin a session."""
+    _require_form()
     name, target = request.form.get("name", "").strip(), safe_next(request.form.get("next"))
     gate().attempts.hit(f"{request.remote_addr} {name}")
     try:
@@ -150,6 +195,10 @@ def log_in() -> ResponseReturnValue:
 @blueprint.post("/logout")
 def log_out() -> ResponseReturnValue:
     """End the session."""
+    if gate().verifier is not None:
+        response = make_response(redirect(gate().sign_out_url or "/", 303))
+        expire_cookies(request, response)
+        return response
     token = session.get(_TOKEN)
     found = gate().sessions.find(token) if isinstance(token, str) else None
     if found is not None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from common.settings import base_url, integer, option, random_key, settings
+import dataclasses
+from collections.abc import Mapping
+
+from common.auth.alb_settings import AlbSettings
+from common.errors import SettingsError
+from common.settings import base_url, choice, integer, load, option, random_key, settings, url
 from deidentifier.settings import DeidentifierSettings
 
 
 @settings
-class ConsoleSettings(DeidentifierSettings):
+class ConsoleSettings(DeidentifierSettings, AlbSettings):
     """What the ingest side's console is told."""
 
     port: int = option("RPACS_CONSOLE_PORT", "Port of the console.", parse=integer(1, 65535), default=8081)
@@ -17,8 +22,27 @@ class ConsoleSettings(DeidentifierSettings):
         "Base URL of the console as browsers see it; http:// only on one machine: cookies are then not marked Secure.",
         parse=base_url,
     )
+    authentication: str = option(
+        "RPACS_CONSOLE_AUTHENTICATION",
+        "How users of the console log in: local (accounts file), or alb (a listener of its own of the load balancer).",
+        parse=choice("local", "alb"),
+        default="local",
+    )
     accounts_file: str = option(
-        "RPACS_CONSOLE_ACCOUNTS_FILE", "The console's accounts; group admin may see originals and decide about tasks."
+        "RPACS_CONSOLE_ACCOUNTS_FILE",
+        "The console's accounts, with local; the group of administrators may see originals and decide about tasks.",
+        default="",
+    )
+    administrators: str = option(
+        "RPACS_CONSOLE_ADMINISTRATORS",
+        "Group that may see originals and decide about tasks; with alb, nobody else is let in at all.",
+        default="admin",
+    )
+    sign_out_url: str = option(
+        "RPACS_CONSOLE_SIGN_OUT_URL",
+        "Where logging out of the console leads with alb: Cognito's /logout with client and return address.",
+        parse=url,
+        default="",
     )
     secret_key: str = option(
         "RPACS_CONSOLE_SECRET_KEY", "Key that signs the console's cookies.", parse=random_key, secret=True
@@ -50,3 +74,31 @@ class ConsoleSettings(DeidentifierSettings):
     def secure_cookies(self) -> bool:
         """Whether browsers see the console by TLS."""
         return self.public_url.startswith("https://")
+
+
+_NEEDED = {"local": ("accounts_file",), "alb": ("alb_arn", "aws_region", "cognito_issuer", "cognito_client_id")}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> ConsoleSettings:
+    """Read the console's settings.
+
+    Raises
+    ------
+    SettingsError
+        Lists everything that is missing, malformed or contradicts.
+    """
+    loaded = load(ConsoleSettings, environ)
+    variables = {field.name: field.metadata["variable"] for field in dataclasses.fields(ConsoleSettings)}
+    problems = [
+        f"{variables[name]} is missing: RPACS_CONSOLE_AUTHENTICATION={loaded.authentication} needs it"
+        for name in _NEEDED[loaded.authentication]
+        if not getattr(loaded, name)
+    ]
+    if loaded.authentication == "local" and loaded.alb_arn:
+        # Behind a balancer that logs users in, passwords of our own would be a second, weaker door.
+        problems.append(
+            "RPACS_CONSOLE_AUTHENTICATION=local refuses to run behind a load balancer: RPACS_ALB_ARN is set"
+        )
+    if problems:
+        raise SettingsError(problems)
+    return loaded
