@@ -168,7 +168,15 @@ def peer_commands(source: Path, output: Path) -> dict[str, list[str]]:
             *options,
             *(str(path) for path in sorted(output.glob("*.dcm"))),
         ]
-    commands["dicognito"] = [str(python_of("dicognito") / "dicognito"), "-q", "-o", str(output), str(source)]
+    commands["dicognito"] = [
+        str(python_of("dicognito") / "python"),
+        "-m",
+        "dicognito",
+        "-q",
+        "-o",
+        str(output),
+        str(source),
+    ]
     commands["dicom-anonymizer"] = [str(python_of("dicom-anonymizer") / "dicom-anonymizer"), str(source), str(output)]
     commands["deid"] = [
         str(python_of("deid") / "deid"), "--outfolder", str(output), "--overwrite", "identifiers", "--action", "all",
@@ -203,7 +211,7 @@ def measure_processes(server: PostgreSQL, count: int, folder: Path) -> dict[str,
             command = peer_commands(source, output)[peer]
             found[peer] = children_cpu(command, cwd=folder) / count
         except (KeyError, OSError, subprocess.CalledProcessError) as exc:
-            print(f"{peer}: not measured ({type(exc).__name__})")
+            print(f"NOT MEASURED: {peer} ({type(exc).__name__}); is it installed?", file=sys.stderr)
         shutil.rmtree(output, ignore_errors=True)
     return found
 
@@ -212,6 +220,9 @@ def report(goals: list[tuple[str, float, str, bool]], measured: dict[str, float]
     """Print the table and the goals; returns the exit code."""
     for name, value in measured.items():
         print(f"{name:30} {value * 1000:9.3f} ms CPU" if name != "calls" else f"{name:30} {value:9.2f} per file")
+        peer = name.removeprefix("process ")
+        if peer in PEERS:
+            print(f"    {PEERS[peer]}")
     for name, value, wanted, met in goals:
         print(f"goal {name}: {value:.3f} (wanted {wanted}) {'ok' if met else 'short'}")
     if target:
@@ -235,6 +246,7 @@ def goals_of(measured: dict[str, float], quick: bool) -> list[tuple[str, float, 
     peers = {name.removeprefix("process "): value for name, value in measured.items() if name.startswith("process ")}
     if len(peers) > 1:
         best = min(value for name, value in peers.items() if name != "ours") / peers["ours"]
+        goals.append(("peers_measured", len(peers) - 1, f"== {len(PEERS)}", len(peers) - 1 == len(PEERS)))
         goals.append(("vs_best_peer", best, "> 1", best > 1))
     return goals
 
@@ -244,7 +256,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less data, no peers")
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--files", type=int, default=2000, help="files of the folder that whole processes work on")
+    parser.add_argument("--files", type=int, default=4000, help="files of the folder that whole processes work on")
     parser.add_argument("--no-peers", action="store_true")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-deidentify-"))

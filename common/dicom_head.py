@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
 
+from common.dicom_stretches import Stretches
 from common.errors import InvalidDicomError
 from common.tags import format_tag, is_private
 
@@ -108,6 +109,7 @@ class Syntax:
         self.explicit = explicit
         self.order = order
         self.entries: dict[bytes, Entry] = {}
+        self.stretches = Stretches()
         self._heads: dict[bytes, Head] = {}
         self.short: Callable[[bytes, int], tuple[int, ...]] = struct.Struct(order + "H").unpack_from
         self.long: Callable[[bytes, int], tuple[int, ...]] = struct.Struct(order + "L").unpack_from

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from common.dicom_head import BIG_ENDIAN, DELIMITERS, EXPLICIT, IMPLICIT, UNDEFINED, Head, Syntax, with_creator
+from common.dicom_stretches import SIZE
 from common.dicom_text import decode_values, encodings_of, strip_padding
 from common.errors import InvalidDicomError
 from common.tags import TagPath
@@ -29,6 +30,10 @@ from common.tags import TagPath
 MAX_INFLATED = 4 << 30
 MAX_DEPTH = 100
 """Sequences nested deeper than this are no image: files that only want to exhaust the stack."""
+
+_ROOM, _BYTES_PER_ELEMENT, _ROOM_OF_ITEM = 100_000, 400, 2
+"""Elements that any file may have, and one more for each so many bytes: an image of many frames has thousands, files
+of nothing but tiny elements would take twenty times their size in memory. An item takes as much as two."""
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _SYNTAXES = {"1.2.840.10008.1.2": IMPLICIT, "1.2.840.10008.1.2.2": BIG_ENDIAN}
@@ -129,6 +134,14 @@ class Scan:
     meta: DataSet | None = None
     dataset: DataSet = field(init=False)
     _items: dict[int, tuple[list[Item], int]] = field(default_factory=dict, repr=False)
+    _room: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Set how many elements there may be, by the size of the data."""
+        self._room = _ROOM + len(self.data) // _BYTES_PER_ELEMENT
 
     def elements(self) -> Iterator[Element]:
         """Iterate over the elements of the top level."""
@@ -183,6 +196,7 @@ class Scan:
             stop = end if length == UNDEFINED else first + length
             if kind != "item" or stop > end:
                 raise InvalidDicomError(f"a sequence is damaged at byte {position}")
+            self._room -= _ROOM_OF_ITEM
             item = Item(self, syntax, first, stop, [], parent)
             item.header = position
             item.after = self.read(item, length == UNDEFINED, depth)
@@ -203,13 +217,50 @@ class Scan:
             raise InvalidDicomError("the file ends in the middle of an element's header") from exc
 
     def _read(self, dataset: DataSet, undefined: bool, depth: int) -> int:
+        private: list[int] = []
+        if dataset.parent is None:
+            position = self._read_stretches(dataset, depth, private)
+        else:
+            position = self._read_elements(dataset, dataset.start, depth, self._room + 1, private)
+        self._room -= len(dataset.elements)
+        if self._room < 0:
+            raise InvalidDicomError("the file has too many elements for its size")
+        if private:
+            dataset.private = len(private)
+            _attach_creators(dataset, private)
+        return self._close(dataset, position, undefined)
+
+    def _read_stretches(self, dataset: DataSet, depth: int, private: list[int]) -> int:
+        """Read elements, those together that stand where they stood in other files."""
+        data, elements, end = self.data, dataset.elements, dataset.end
+        stretches = dataset.syntax.stretches
+        position = dataset.start
+        while position < end and len(elements) <= self._room:
+            place = (position, data[position : position + 8])
+            stretch = stretches.get(place)
+            if stretch is not None and stretch.is_in(data, end):
+                elements += stretch.elements
+                position = stretch.end
+                continue
+            first, before = len(elements), len(private)
+            room = self._room
+            position = self._read_elements(dataset, position, depth, SIZE, private)
+            if len(elements) < first + SIZE:
+                break
+            if len(private) == before and room == self._room:
+                stretches.meet(place, data, elements[first:])
+        return position
+
+    def _read_elements(self, dataset: DataSet, position: int, depth: int, count: int, private: list[int]) -> int:
+        """Read at most some elements, one by one; notes which are private; returns where the last one ends."""
         data, syntax, end = self.data, dataset.syntax, dataset.end
         known, long = syntax.entries.get, syntax.long
         elements = dataset.elements
         append = elements.append
-        private: list[int] = []
-        position, last = dataset.start, end - 8
-        while position <= last:
+        last = end - 8
+        for _ in range(count):
+            if position > last:
+                break
             key = data[position : position + 8]
             head, size, special = known(key) or syntax.entry(key)
             length = 0
@@ -228,16 +279,13 @@ class Scan:
                 if stop > end:
                     if length != UNDEFINED:
                         if dataset.parent is None and _follows_the_end(head, elements):
-                            private = [each for each in private if each < len(elements)]
+                            private[:] = [each for each in private if each < len(elements)]
                             break
                         raise InvalidDicomError(f"element {head} at byte {position} goes beyond the end")
                     head, stop = self._walk_undefined(dataset, head, value, end, depth)
             append((head, position, value, stop))
             position = stop
-        if private:
-            dataset.private = len(private)
-            _attach_creators(dataset, private)
-        return self._close(dataset, position, undefined)
+        return position
 
     def _close(self, dataset: DataSet, position: int, undefined: bool) -> int:
         """Check that the elements end where they must; returns the offset behind the delimiter, if any."""
@@ -252,11 +300,16 @@ class Scan:
 
     def _walk_undefined(self, dataset: DataSet, head: Head, value: int, end: int, depth: int) -> tuple[Head, int]:
         """Find the end of an element of undefined length: fragments, or a sequence (PS3.5 7.5, A.4, 6.2.2)."""
+        # Its end is no matter of its header, and the elements around it take room too.
+        held = len(dataset.elements)
+        self._room -= held + 1
         if head.holds_fragments:
+            self._room += held
             return head, self._walk_fragments(dataset.syntax, value, end)
         head = head.as_sequence()
         syntax = IMPLICIT if head.written == "UN" else dataset.syntax
         known = self._items[value] = self.walk_items(dataset, syntax, value, end, True, depth + 1)
+        self._room += held
         return head, known[1]
 
     def _walk_fragments(self, syntax: Syntax, position: int, end: int) -> int:
@@ -332,6 +385,7 @@ def scan(data: bytes | bytearray | memoryview, *, max_inflated: int = MAX_INFLAT
     declared = _meta_text(found, 0x00020010)
     if declared == DEFLATED:
         found.data = _inflate(data, start, max_inflated)
+        found.make_room()
         start = 0
     syntax = _detect(found.data, start, declared)
     found.transfer_syntax = _uid_of(syntax, declared)

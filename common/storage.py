@@ -7,6 +7,7 @@ location (a command on its own terminal) adds it.
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import threading
 import time
@@ -15,9 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
-
-import boto3
-from botocore.config import Config
 
 from common.errors import NotFoundError, RefusedError, ResearchPacsError
 from common.storage_errors import typed_errors
@@ -59,6 +57,10 @@ class Storage:
         """The S3 client, made on first use: local files need no AWS configuration."""
         with self._lock:
             if self._client is None:
+                # Half of a command's start, for nothing where all files are local.
+                import boto3
+                from botocore.config import Config
+
                 # A session of our own: boto3's default one keeps the credentials that it saw first.
                 self._client = boto3.Session().client(
                     "s3",
@@ -216,12 +218,11 @@ def _local_version(status: os.stat_result) -> str:
 
 def _write_local(path: Path, data: bytes, *, replace: bool = True) -> bool:
     """Write by way of a temporary file; False where the path exists and is not to be replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
+    file = _create(temporary)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
         if replace:
             os.replace(temporary, path)
         else:
@@ -229,17 +230,18 @@ def _write_local(path: Path, data: bytes, *, replace: bool = True) -> bool:
     except FileExistsError:
         return False
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # renamed, it is there no more
             os.unlink(temporary)
     return True
 
 
-def _umask() -> int:
-    """Return the process's umask; Linux shows it without changing it, which threads would see."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
-    return 0o077
+def _create(path: Path) -> BinaryIO:
+    """Create a file that was not there, and its folder where that is missing; the process's umask gives the rights."""
+    try:
+        return open(path, "xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "xb")
 
 
 class WatchedFile(Generic[T]):

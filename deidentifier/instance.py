@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PATIENT_ID, STUDY, SERIES, SOP_INSTANCE = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 # From the widest to the narrowest: a scope without a value stands back for the next.
 _SCOPES = (("SamePatient", PATIENT_ID), ("SameStudy", STUDY), ("SameSeries", SERIES), ("SameInstance", SOP_INSTANCE))
+_TAGS = dict(_SCOPES)
 _MAX_DRAWS = 100
 
 
@@ -127,12 +128,15 @@ class Instance:
 
     def _find_scope(self, wanted: str) -> tuple[str, str]:
         """Return the scope's type and value; where it has no value, the next narrower one's that has."""
-        names = [name for name, _ in _SCOPES]
-        candidates = ((name, self._text(tag)) for name, tag in _SCOPES[names.index(wanted) :])
-        found = next((scope for scope in candidates if scope[1]), ("SameInstance", self._identify().hex()))
-        if found[0] != wanted or not self._text(dict(_SCOPES)[wanted]):
-            self.scope_notes[wanted] = found[0]
+        text = self._text(_TAGS[wanted])
+        found = (wanted, text) if text else self._find_narrower(wanted)
         self._scopes[wanted] = found
+        return found
+
+    def _find_narrower(self, wanted: str) -> tuple[str, str]:
+        candidates = [(name, self._text(tag)) for name, tag in _SCOPES[list(_TAGS).index(wanted) + 1 :]]
+        found = next((scope for scope in candidates if scope[1]), None) or ("SameInstance", self._identify().hex())
+        self.scope_notes[wanted] = found[0]
         return found
 
     def _text(self, tag: int) -> str:
@@ -140,4 +144,5 @@ class Instance:
         if not raw:
             return ""
         text = decode_text(strip_padding(raw), self._scan.dataset.encodings)
-        return unicodedata.normalize("NFC", text.strip(" \0"))
+        text = text.strip(" \0")
+        return text if text.isascii() else unicodedata.normalize("NFC", text)

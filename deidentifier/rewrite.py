@@ -7,7 +7,7 @@ together. Only then are the bytes put together, innermost sequences first, as le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from common.dicom_head import IMPLICIT, ITEM, Head
@@ -37,7 +37,7 @@ class Finding:
 
     def as_record(self) -> dict[str, Any]:
         """Return the finding as plain data, for a report."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 class Rewriter:

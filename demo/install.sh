@@ -8,7 +8,7 @@ say() { printf '%s\n' "$*" >&2; }
 packages=(orthanc orthanc-dicomweb dcmtk libturbojpeg0)
 # The second reader and the fonts of the generated images on which finding text is measured.
 fonts=(fonts-dejavu-core fonts-liberation fonts-freefont-ttf fonts-hack fonts-roboto-unhinted fonts-open-sans fonts-inconsolata)
-[ "$kind" = dev ] && packages+=(chromium dicom3tools orthanc-postgresql tesseract-ocr "${fonts[@]}")
+[ "$kind" = dev ] && packages+=(chromium dicom3tools libgdcm-tools orthanc-postgresql tesseract-ocr "${fonts[@]}")
 python=${PYTHON:-python3}
 command -v "$python" >/dev/null || packages+=(python3)
 "$python" -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)

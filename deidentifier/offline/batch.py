@@ -35,7 +35,8 @@ _PENDING_PER_WORKER = 4
 class Job:
     """What all files of a run have in common.
 
-    ``compare`` asks for the values before and after; ``rename`` names results after their SOP Instance UID;
+    ``compare`` asks for the values before and after, ``report`` for what each rule changed;
+    ``rename`` names results after their SOP Instance UID;
     ``preview`` is a folder for pictures before and after, with boxes.
     """
 
@@ -47,6 +48,7 @@ class Job:
     region: str = ""
     rename: bool = False
     compare: bool = False
+    report: bool = False
     rekognition_region: str = ""
     preview: str = ""
     pseudonym_key: str = field(default="", repr=False)
@@ -105,7 +107,7 @@ class Worker:
             outcome.state,
             output=relative,
             labels=tuple(sorted(outcome.labels)),
-            report=tuple(finding.as_record() for finding in outcome.report),
+            report=tuple(finding.as_record() for finding in outcome.report) if self._job.report else (),
             changes=compare(data, outcome.data) if self._job.compare else [],
         )
 

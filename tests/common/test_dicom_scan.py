@@ -78,3 +78,38 @@ def ct():
 )
 def test_values_are_the_query_language_s(ct, path, expected):
     assert ct.values(parse_tag_path(path)) == expected
+
+
+HEAD_OF_FILE = bytes(128) + b"DICM" + b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        b"\x08\0\x20\0DA\0\0" * 200_000,
+        b"\x09\0\x01\x10DA\0\0" * 200_000,
+        b"\x08\0\x15\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\0\0\0\0" * 200_000 + b"\xfe\xff\xdd\xe0\0\0\0\0",
+        b"\x08\0\x15\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 90 + b"\x08\0\x20\0DA\0\0" * 200_000,
+    ],
+    ids=["elements", "private", "items", "nested"],
+)
+def test_files_of_tiny_elements_are_refused_before_they_fill_the_memory(tiny):
+    with pytest.raises(InvalidDicomError, match="too many elements"):
+        scan(HEAD_OF_FILE + tiny)
+
+
+def test_files_of_the_same_layout_are_told_from_files_that_only_begin_alike():
+    def data(*values):
+        return HEAD_OF_FILE + b"".join(
+            b"\x10\0" + tag.to_bytes(2, "little") + b"LO" + len(value).to_bytes(2, "little") + value
+            for tag, value in enumerate(values, 0x10)
+        )
+
+    same = [f"value{number:03}".encode() for number in range(24)]
+    for _ in range(3):
+        assert [scan(data(*same)).values((0x00100000 + tag,)) for tag in (0x10, 0x27)] == [["value000"], ["value023"]]
+    other = [*same[:5], b"longer value", *same[6:]]
+    found = scan(data(*other))
+    assert [found.value(0x00100010 + number) for number in range(24)] == other
+    with pytest.raises(InvalidDicomError):
+        scan(data(*same)[:-2])
