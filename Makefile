@@ -44,6 +44,7 @@ secrets: ## Make the secrets of docker-compose.yml (as root: each file belongs t
 docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/environment_variables.py
 	$(BIN)/python doc/rules_reference.py
+	$(BIN)/python doc/aws_costs.py
 
 chaos: setup ## Kill processes and restart servers at random while 3,000 instances arrive; nothing may be lost
 	CHAOS=full $(BIN)/python -m pytest -n 0 -s tests/system/test_chaos.py

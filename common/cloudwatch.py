@@ -6,6 +6,7 @@ does. Needs ``cloudwatch:PutMetricData``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import boto3
@@ -23,7 +24,7 @@ EVERY = 30.0
 
 
 class CloudWatchMetrics:
-    """Publishes what waits of one kind, with the dimension ``Kind``.
+    """Publishes what waits of some kinds, each with the dimension ``Kind``, and all together without one.
 
     Parameters
     ----------
@@ -34,9 +35,9 @@ class CloudWatchMetrics:
     """
 
     def __init__(
-        self, queue: TaskQueue, kind: str, namespace: str, *, region: str = "", endpoint: str | None = None
+        self, queue: TaskQueue, kinds: Sequence[str], namespace: str, *, region: str = "", endpoint: str | None = None
     ) -> None:
-        self._queue, self._kind, self._namespace = queue, kind, namespace
+        self._queue, self._kinds, self._namespace = queue, tuple(kinds), namespace
         configuration = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 2})
         self._client: BaseClient = boto3.client(
             "cloudwatch", region_name=region or None, endpoint_url=endpoint, config=configuration
@@ -52,19 +53,32 @@ class CloudWatchMetrics:
         DatabaseUnavailableError
             The queue cannot be read.
         """
-        data = [
-            {
-                "MetricName": name,
-                "Dimensions": [{"Name": "Kind", "Value": self._kind}],
-                "Value": float(value),
-                "Unit": "Seconds" if name.endswith("Seconds") else "Count",
-            }
-            for name, value in measures(self._queue.backlog(self._kind)).items()
-        ]
+        backlogs = {kind: self._queue.backlog(kind) for kind in self._kinds}
+        data = _data(measures(total(backlogs.values())))
+        for kind, backlog in backlogs.items():
+            data += _data(measures(backlog), {"Name": "Kind", "Value": kind})
         try:
             self._client.put_metric_data(Namespace=self._namespace, MetricData=data)  # type: ignore[attr-defined]
         except (BotoCoreError, ClientError) as exc:
             raise TransientError(f"CloudWatch takes no metrics: {type(exc).__name__}") from exc
+
+
+def total(backlogs: Iterable[Backlog]) -> Backlog:
+    """Put together what waits for the same workers; all kinds of a side are fed by one change feed."""
+    queued, running, workers, oldest, quarantined, failed, lag = zip(*backlogs, strict=True)
+    return Backlog(sum(queued), sum(running), sum(workers), max(oldest), sum(quarantined), sum(failed), max(lag))
+
+
+def _data(values: Mapping[str, float], *dimensions: Mapping[str, str]) -> list[dict[str, object]]:
+    return [
+        {
+            "MetricName": name,
+            "Dimensions": list(dimensions),
+            "Value": float(value),
+            "Unit": "Seconds" if name.endswith("Seconds") else "Count",
+        }
+        for name, value in values.items()
+    ]
 
 
 def measures(backlog: Backlog) -> dict[str, float]:
@@ -72,6 +86,7 @@ def measures(backlog: Backlog) -> dict[str, float]:
     return {
         "BacklogPerWorker": backlog.per_worker,
         "QueuedTasks": backlog.queued,
+        "OpenTasks": backlog.queued + backlog.running,
         "OldestWaitingSeconds": backlog.oldest_seconds,
         "FeedLag": backlog.feed_lag,
         "FailedTasks": backlog.failed,

@@ -18,6 +18,7 @@ from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.reconcile import SourceReconciler
 from deidentifier.rules_in_force import RulesInForce
 from deidentifier.settings import DeidentifierSettings
+from deidentifier.submissions import KIND as SUBMIT
 from deidentifier.submissions import Submissions
 from deidentifier.submitted import SubmissionWorker, SubmittedWork
 from deidentifier.withdrawal import Withdrawals
@@ -93,7 +94,7 @@ class Ingest:
         start_thread("reap", repeat, "reap", self.queue.reap, stop, max(1.0, settings.task_lease_seconds / 4))
         if settings.cloudwatch_namespace:
             region = settings.aws_region
-            metrics = CloudWatchMetrics(self.queue, KIND, settings.cloudwatch_namespace, region=region)
+            metrics = CloudWatchMetrics(self.queue, [KIND, SUBMIT], settings.cloudwatch_namespace, region=region)
             start_thread("cloudwatch", repeat, "cloudwatch", metrics.publish, stop, EVERY)
         start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
 

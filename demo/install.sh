@@ -48,3 +48,17 @@ if ! cmp -s "$lock" "$stamp"; then
 fi
 # The viewer comes from npm's registry. Without it the portal works, and says that none is installed.
 .venv/bin/python -m website.ohif.build >/dev/null || say "Going on without the viewer; run this again to install it."
+
+# A tool in an environment of its own, its command beside the others: environment NAME COMMAND…
+environment() {
+  local name=$1 folder=.venv/environments/$1 lock=requirements/$1.lock command
+  shift
+  cmp -s "$lock" "$folder/.installed" || {
+    say "Installing $name from $lock …"
+    "$python" -m venv "$folder"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+    cp "$lock" "$folder/.installed"
+  }
+  for command in "$@"; do ln -sf "../environments/$name/bin/$command" ".venv/bin/$command"; done
+}
+[ "$kind" != dev ] || environment checkov checkov

@@ -17,3 +17,6 @@ compile --extra deidentifier --extra ocr --constraint requirements/dev.lock --ou
 compile --extra website --constraint requirements/dev.lock --output-file requirements/website.lock
 compile --extra deidentifier --extra ocr --extra website --extra demo --constraint requirements/dev.lock \
   --output-file requirements/run.lock
+# Tools whose own dependencies would quarrel with ours live in environments of their own.
+echo checkov | "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  --no-annotate - --output-file requirements/checkov.lock

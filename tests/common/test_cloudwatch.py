@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from common.cloudwatch import CloudWatchMetrics, measures
+from common.cloudwatch import CloudWatchMetrics, measures, total
 from common.errors import TransientError
 from common.tasks import Asked, Result, TaskQueue
 
@@ -57,7 +57,7 @@ def test_what_is_published(endpoint, queue):
     ask(queue, "a", "b")
     with queue.database.transaction() as cursor:
         cursor.execute("INSERT INTO ingest.feeds (name, position, newest) VALUES ('source', 10, 17)")
-    CloudWatchMetrics(queue, "deidentify", NAMESPACE, region=REGION, endpoint=endpoint).publish()
+    CloudWatchMetrics(queue, ["deidentify"], NAMESPACE, region=REGION, endpoint=endpoint).publish()
     client = boto3.client("cloudwatch", region_name=REGION, endpoint_url=endpoint)
     found = client.get_metric_data(
         MetricDataQueries=[
@@ -86,6 +86,15 @@ def test_what_is_published(endpoint, queue):
     assert len(values["oldestwaitingseconds"]) == 1
 
 
+def test_all_kinds_together_for_the_workers_that_they_share(queue):
+    ask(queue, "a", "b")
+    with queue.database.transaction() as cursor:
+        queue.enqueue(cursor, "submit", [Asked("c")])
+    queue.claim("submit", "one", 1)
+    together = measures(total([queue.backlog("deidentify"), queue.backlog("submit")]))
+    assert (together["QueuedTasks"], together["OpenTasks"], together["BacklogPerWorker"]) == (2, 3, 3)
+
+
 def test_an_endpoint_that_is_away_is_transient(queue, endpoint):
     with pytest.raises(TransientError, match="CloudWatch"):
-        CloudWatchMetrics(queue, "deidentify", NAMESPACE, region=REGION, endpoint="http://127.0.0.1:9").publish()
+        CloudWatchMetrics(queue, ["deidentify"], NAMESPACE, region=REGION, endpoint="http://127.0.0.1:9").publish()

@@ -12,6 +12,7 @@ from common.metrics import Check
 from common.orthanc import Orthanc
 from common.service import repeat, start_thread
 from common.tasks import TaskQueue
+from website.exports.store import KIND as EXPORT
 from website.index.index import Index
 from website.settings import WorkerSettings
 from website.workers.documents import DocumentBuilder
@@ -63,7 +64,7 @@ class Research:
         start_thread("reap", repeat, "reap", self.queue.reap, stop, max(1.0, settings.task_lease_seconds / 4))
         if settings.cloudwatch_namespace:
             region = settings.aws_region
-            metrics = CloudWatchMetrics(self.queue, KIND, settings.cloudwatch_namespace, region=region)
+            metrics = CloudWatchMetrics(self.queue, [KIND, EXPORT], settings.cloudwatch_namespace, region=region)
             start_thread("cloudwatch", repeat, "cloudwatch", metrics.publish, stop, EVERY)
         start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
 
