@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 import warnings
 
 import pydicom
@@ -107,3 +108,18 @@ def test_libraries_that_quote_values_are_silent(stream, capfd):
     logging.getLogger("botocore").info("PUT %s", MARKED)
     captured = capfd.readouterr()
     assert MARKED not in stream.getvalue() + captured.out + captured.err
+
+
+def test_tokens_are_cut_out_of_every_line(capsys) -> None:
+    """A web server's own loggers, too: they write the address of a request that failed, and a link is an address."""
+    token = "rpacs_link_" + "x" * 43
+    assert log.cut_secrets(f"GET /dicom-web/links/{token}/studies?t={token}") == (
+        "GET /dicom-web/links/rpacs_…/studies?t=rpacs_…"
+    )
+    assert log.cut_secrets("rpacs_website rpacs_migrate") == "rpacs_website rpacs_migrate"
+    server = logging.getLogger("a.web.server")
+    server.propagate = False
+    server.addHandler(logging.StreamHandler(sys.stderr))
+    log.protect("a.web.server")
+    server.error("Error handling request %s", f"/dicom-web/links/{token}")
+    assert capsys.readouterr().err == "Error handling request /dicom-web/links/rpacs_…\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,10 +17,16 @@ from website.dicomweb.roots import PREFIX_KEY
 DICOM_JSON = "application/dicom+json"
 _GZIP = 16 + zlib.MAX_WBITS
 _SMALL = 1000
+_VARY = "Accept-Encoding, Authorization, Cookie"
 
 
 def current_root() -> str:
-    """Return the address of DICOMweb as this client knows it: ours, never Orthanc's.
+    """Return the address of DICOMweb as this client knows it: ours, never Orthanc's; raises as ``current_base``."""
+    return f"{current_base()}/dicom-web{request.environ.get(PREFIX_KEY, '')}"
+
+
+def current_base() -> str:
+    """Return scheme and host of the portal as this client knows it.
 
     Raises
     ------
@@ -29,7 +36,7 @@ def current_root() -> str:
     base = services().settings.public_url or request.host_url.rstrip("/")
     if not re.fullmatch(r"https?://[\w.\-\[\]:]+", base):
         raise QueryError("the request names no host")
-    return f"{base}/dicom-web{request.environ.get(PREFIX_KEY, '')}"
+    return base
 
 
 def json_answer(body: bytes) -> Response:
@@ -39,7 +46,7 @@ def json_answer(body: bytes) -> Response:
 
 def compressed(response: Response, chunks: Iterable[bytes] | None, body: bytes = b"") -> Response:
     """Let an answer send some chunks, gzipped where the client takes that; without chunks, a body as it is."""
-    response.headers["Vary"] = "Accept-Encoding, Authorization, Cookie"
+    response.headers["Vary"] = _VARY
     if chunks is None:
         response.set_data(body)
         return response
@@ -47,6 +54,17 @@ def compressed(response: Response, chunks: Iterable[bytes] | None, body: bytes =
         response.headers["Content-Encoding"] = "gzip"
         chunks = _gzip(chunks)
     response.response = chunks
+    return response
+
+
+def gzipped(response: Response, packed: bytes) -> Response:
+    """Let an answer send a gzipped body, unpacked where the client takes no gzip."""
+    response.headers["Vary"] = _VARY
+    if request.accept_encodings.quality("gzip") > 0:
+        response.headers["Content-Encoding"] = "gzip"
+        response.set_data(packed)
+    else:
+        response.set_data(gzip.decompress(packed))
     return response
 
 

@@ -1,33 +1,41 @@
 """Metadata of instances in the DICOM JSON model, from Orthanc, of permitted instances alone.
 
 The index keeps texts: numbers as Python writes them, no private element of unknown VR, no place of bulk data. Metadata
-must be whole, so Orthanc's DICOMweb makes it, which reads each file. What it answers is taken apart while it arrives,
-instance by instance, so that it needs no memory; what is not permitted is dropped before it is looked at further; and
-what is left is kept compressed, under the versions of the instances that it is made of.
+must be whole, so Orthanc's DICOMweb makes it, which reads each file. A series of which everything is permitted is asked
+for at once, and handed on as it comes, gzipped, after it was found to hold these instances and no other. Of any other
+series, each permitted instance is asked for by itself, a few at a time. What was made is kept compressed, under the
+versions of the instances that it is made of.
 """
 
 from __future__ import annotations
 
-import codecs
+import gzip
 import json
+import re
 import threading
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from common.errors import InvalidDicomError
+from common.errors import NotFoundError
 from common.orthanc import Orthanc
 from website.dicomweb.members import Member, version_of
 
 PLACEHOLDER = "portal.invalid"
 """The host that Orthanc is told it has; the answer says the real address in its stead."""
-_FORWARDED = {"Forwarded": f"host={PLACEHOLDER};proto=https", "Accept": "application/dicom+json"}
+_JSON = {"Accept": "application/dicom+json"}
+_FORWARDED = {"Forwarded": f"host={PLACEHOLDER};proto=https", **_JSON}
 _ROOT = f"https://{PLACEHOLDER}/dicom-web".encode()
-_READ = 128 << 10
-_MOST_READ = 8 << 20
 _AT_ONCE = 1 << 20
-_UID, _SPACING = "00080018", "00280030"
+_THREADS = 6
+_AHEAD = 24
+_MOST_WHOLE = 1000
+"""Of larger series, each instance by itself: the memory for one answer stays bounded."""
+_UIDS = re.compile(rb'"00080018"\s*:\s*\{[^{}]*"Value"\s*:\s*\[\s*"([0-9.]+)"')
+_SPACING = "00280030"
+_SPACINGS = re.compile(rb'"00280030"\s*:\s*\{[^{}]*\}')
+_NOT_POSITIVE = re.compile(rb"[\[,]\s*(-[^,\]]*|0*\.?0*|null)\s*(?=[,\]])")
 
 
 class MetadataCache:
@@ -65,6 +73,47 @@ class Metadata:
     def __init__(self, orthanc: Orthanc) -> None:
         self._orthanc = orthanc
         self._cache = MetadataCache()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="metadata")
+
+    def whole(self, study: str, members: Sequence[Member], base: str) -> bytes | None:
+        """Return the gzipped array of a series, where Orthanc has these instances of it and no other.
+
+        Parameters
+        ----------
+        base
+            Scheme and host of the portal as the client knows it, for the URLs in the answer.
+        """
+        if len(members) > _MOST_WHOLE or len({member.series_id for member in members}) != 1:
+            return None
+        key = f"{base} {members[0].series_id} {version_of(members)}"
+        kept = self._cache.find(key)
+        if kept is None:
+            try:
+                made = self._ask_whole(study, members, base)
+            except NotFoundError:
+                return None
+            if made is None:
+                return None
+            kept = (made,)
+            self._cache.keep(key, kept)
+        return kept[0]
+
+    def _ask_whole(self, study: str, members: Sequence[Member], base: str) -> bytes | None:
+        permitted = {member.id: member.uid for member in members}
+        listed = self._orthanc.get_json(f"/series/{members[0].series_id}")["Instances"]
+        if not permitted.keys() >= set(listed):
+            return None  # more than is permitted, or than the index knows yet
+        scheme, _, host = base.partition("://")
+        headers = {**_JSON, "Forwarded": f"host={host};proto={scheme}", "Accept-Encoding": "gzip"}
+        path = f"/dicom-web/studies/{study}/series/{members[0].series_uid}/metadata"
+        with self._orthanc.stream(path, headers) as answer:
+            data = answer.read(decode_content=False)
+            packed = data if answer.headers.get("Content-Encoding") == "gzip" else gzip.compress(data, 1)
+        text = gzip.decompress(packed)
+        # What came in the meantime is not handed out either: the answer holds the instances that were listed.
+        if {uid.decode() for uid in _UIDS.findall(text)} != {permitted[each] for each in listed}:
+            return None
+        return None if _has_bad_spacing(text) else packed
 
     def series(self, study: str, members: Sequence[Member], root: str) -> Iterator[bytes]:
         """Yield the objects of some instances of one series, joined by commas.
@@ -80,36 +129,51 @@ class Metadata:
         return (piece.replace(_ROOT, root.encode()) for piece in made)
 
     def instance(self, study: str, member: Member, root: str) -> bytes:
-        """Return the object of one instance."""
-        path = f"/dicom-web/studies/{study}/series/{member.series_uid}/instances/{member.uid}/metadata"
-        with self._orthanc.stream(path, _FORWARDED) as answer:
-            found = list(_permitted(_read_array(answer.stream(_READ)), {member.uid}))
-        return b",".join(found).replace(_ROOT, root.encode())
+        """Return the object of one instance; raises ``NotFoundError`` where Orthanc has it no more."""
+        return self._one(study, member).replace(_ROOT, root.encode())
 
     def _fetch(self, study: str, members: Sequence[Member], key: str) -> Iterator[bytes]:
         kept: list[bytes] = []
-        permitted = {member.uid for member in members}
-        path = f"/dicom-web/studies/{study}/series/{members[0].series_uid}/metadata"
-        with self._orthanc.stream(path, _FORWARDED) as answer:
-            objects = _permitted(_read_array(answer.stream(_READ)), permitted)
-            for piece in _join(objects):
-                kept.append(zlib.compress(piece, 1))
-                yield piece
+        for piece in _join(self._objects(study, members)):
+            kept.append(zlib.compress(piece, 1))
+            yield piece
         self._cache.keep(key, kept)
 
+    def _objects(self, study: str, members: Sequence[Member]) -> Iterator[bytes]:
+        """Yield the objects in order, a few of them asked for in advance; instances that are gone are left out."""
+        waiting: deque[Future[bytes]] = deque()
+        for member in members:
+            waiting.append(self._pool.submit(self._one_or_none, study, member))
+            if len(waiting) > _AHEAD:
+                yield from filter(None, [waiting.popleft().result()])
+        for each in waiting:
+            yield from filter(None, [each.result()])
 
-def _permitted(objects: Iterable[tuple[str, Any]], uids: set[str]) -> Iterator[bytes]:
-    """Drop what is not permitted, and write the rest as it came, but for what viewers cannot bear."""
-    for text, parsed in objects:
-        uid = (parsed.get(_UID, {}).get("Value") or [""])[0]
-        if uid not in uids:
-            continue
-        # A pixel spacing of zero, which some devices write, makes OHIF show black.
-        spacing = parsed.get(_SPACING, {}).get("Value")
-        if spacing and not all(isinstance(each, int | float) and each > 0 for each in spacing):
-            del parsed[_SPACING]
-            text = json.dumps(parsed, ensure_ascii=False)
-        yield text.encode()
+    def _one_or_none(self, study: str, member: Member) -> bytes:
+        try:
+            return self._one(study, member)
+        except NotFoundError:
+            return b""
+
+    def _one(self, study: str, member: Member) -> bytes:
+        path = f"/dicom-web/studies/{study}/series/{member.series_uid}/instances/{member.uid}/metadata"
+        with self._orthanc.stream(path, _FORWARDED) as answer:
+            return _without_bad_spacing(answer.read().strip().removeprefix(b"[").removesuffix(b"]"))
+
+
+def _has_bad_spacing(data: bytes) -> bool:
+    return any(_NOT_POSITIVE.search(each) for each in set(_SPACINGS.findall(data)))
+
+
+def _without_bad_spacing(data: bytes) -> bytes:
+    """Drop a pixel spacing of zero, which some devices write: it makes OHIF show black."""
+    if not _has_bad_spacing(data):
+        return data
+    parsed = json.loads(data)
+    values = parsed.get(_SPACING, {}).get("Value") or []
+    if not all(isinstance(each, int | float) and each > 0 for each in values):
+        del parsed[_SPACING]
+    return json.dumps(parsed, ensure_ascii=False).encode()
 
 
 def _join(objects: Iterable[bytes]) -> Iterator[bytes]:
@@ -124,44 +188,3 @@ def _join(objects: Iterable[bytes]) -> Iterator[bytes]:
             waiting, size, begun = [], 0, True
     if waiting:
         yield (b"," if begun else b"") + b",".join(waiting)
-
-
-def _read_array(chunks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
-    """Take a JSON array apart while it arrives; yields each element's text and value.
-
-    Raises
-    ------
-    InvalidDicomError
-        It is no array, or it breaks off.
-    """
-    decode, parse = codecs.getincrementaldecoder("utf-8")(errors="replace").decode, json.JSONDecoder().raw_decode
-    text, at, wanted = "", 0, 1
-    for chunk in chunks:
-        text = text[at:] + decode(chunk)
-        at = 0
-        if len(text) < wanted:
-            continue  # so that one large object is not parsed again with every chunk
-        while True:
-            start = at
-            while start < len(text) and text[start] in "[, \r\n\t":
-                start += 1
-            try:
-                value, end = parse(text, start)
-            except ValueError:
-                wanted = min(2 * (len(text) - at), len(text) - at + _MOST_READ)
-                break
-            yield text[start:end], value
-            at, wanted = end, 1
-            if text[end : end + 1] == "]":
-                return
-    yield from _rest(text[at:])
-
-
-def _rest(text: str) -> Iterator[tuple[str, Any]]:
-    """Read what was still waiting at the end."""
-    try:
-        values = json.loads("[" + text.strip().lstrip("[,") if text.strip() else "[]")
-    except ValueError as exc:
-        raise InvalidDicomError("the metadata is no whole JSON array") from exc
-    for value in values:
-        yield json.dumps(value, ensure_ascii=False), value

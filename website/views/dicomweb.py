@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from common.errors import NotFoundError
 from common.query import describe
 from website.audit_requests import AccessRecord
 from website.context import current_access, services
-from website.dicomweb.answers import compressed, current_root, json_answer, not_modified, started
+from website.dicomweb.answers import compressed, current_base, current_root, gzipped, json_answer, not_modified, started
 from website.dicomweb.files import file_parts, file_syntax
 from website.dicomweb.media_types import NotAcceptableError, accepts, read_accept
 from website.dicomweb.members import Member, Members, version_of
@@ -153,7 +154,14 @@ def _metadata(study_uid: str, members: Sequence[Member]) -> Response:
     response, root = Response(mimetype=DICOM_JSON), current_root()
     if not_modified(response, version_of(members), root):
         return response
-    return compressed(response, started(_stream_metadata(services().dicomweb.metadata, study_uid, members, root)))
+    source, base = services().dicomweb.metadata, current_base()
+    whole = source.whole(study_uid, members, base)
+    if whole is None:
+        return compressed(response, started(_stream_metadata(source, study_uid, members, root)))
+    if root == f"{base}/dicom-web":
+        return gzipped(response, whole)
+    text = gzip.decompress(whole).replace(f"{base}/dicom-web/".encode(), f"{root}/".encode())
+    return compressed(response, [text])
 
 
 def _stream_metadata(source: Any, study_uid: str, members: Sequence[Member], root: str) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from common.errors import RefusedError
 from website.dicomweb.files import file_syntax
 from website.dicomweb.media_types import NotAcceptableError, choose_syntax, read_accept
 from website.dicomweb.members import Member
-from website.dicomweb.metadata import MetadataCache, _read_array
+from website.dicomweb.metadata import MetadataCache, _without_bad_spacing
 from website.dicomweb.minutes import MinuteAudit
 from website.dicomweb.multipart import MultipartReader, MultipartWriter, Part
 
@@ -80,18 +80,22 @@ def test_what_a_file_is_given_as() -> None:
         file_syntax(read_accept(["application/json"]), member)
 
 
-@given(
-    st.lists(st.dictionaries(st.text(max_size=8), st.text(max_size=30) | st.integers() | st.none()), max_size=8),
-    st.integers(1, 40),
-    st.sampled_from([None, 1]),
+@pytest.mark.parametrize(
+    ("spacing", "stays"),
+    [
+        ("[0.5, 0.5]", True),
+        ("[0, 0]", False),
+        ("[0.0,1]", False),
+        ("[1,-1]", False),
+        ("[10,20]", True),
+        ("[null]", False),
+    ],
 )
-@settings(max_examples=150)
-def test_an_array_is_taken_apart_as_it_arrives(values, size, indent) -> None:
-    data = json.dumps(values, ensure_ascii=False, indent=indent).encode("utf-8", "surrogatepass")
-    chunks = [data[at : at + size] for at in range(0, len(data), size)]
-    found = list(_read_array(chunks))
-    assert [value for _, value in found] == values
-    assert [json.loads(text) for text, _ in found] == values
+def test_a_pixel_spacing_of_zero_is_dropped(spacing, stays) -> None:
+    data = f'{{"00280030": {{"vr": "DS", "Value": {spacing}}}, "00280010": {{"vr": "US", "Value": [0]}}}}'.encode()
+    found = json.loads(_without_bad_spacing(data))
+    assert ("00280030" in found) is stays
+    assert found["00280010"]["Value"] == [0]
 
 
 def test_the_cache_of_metadata_is_bounded() -> None:
