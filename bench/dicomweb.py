@@ -143,9 +143,8 @@ def measure_frames(report: Benchmark, servers: list[Server], rounds: int, count:
     report.goal("frames, of Orthanc's rate", medians["portal"] / medians["Orthanc"], ">=", 0.7)
 
 
-def measure_memory(report: Benchmark, ours: Server, worker: psutil.Process, slices: int) -> None:
+def measure_memory(report: Benchmark, ours: Server, processes: list[psutil.Process], slices: int) -> None:
     """Take whole series and watch the portal's processes."""
-    processes = worker.parent().children()
     path = f"/studies/{STUDY}/series/{LARGE}"
     before, peak, done = _memory(processes), [0], threading.Event()
 
@@ -240,7 +239,7 @@ def main() -> int:
             database = server.database("portal")
             migrate_research(database, "rpacs_website")
             fill(orthanc, Index(database), slices)
-            with portal(folder, server, orthanc, workers=2) as (url, worker):
+            with portal(folder, server, orthanc, workers=2) as (url, processes):
                 cookies = "; ".join(f"{each.name}={each.value}" for each in log_in(url).cookies)
                 servers = [
                     Server("Orthanc", f"{orthanc.url}/dicom-web", {}),
@@ -248,7 +247,7 @@ def main() -> int:
                 ]
                 measure_metadata(report, servers, rounds, slices)
                 measure_frames(report, servers, rounds, count, slices)
-                measure_memory(report, servers[1], worker, slices)
+                measure_memory(report, servers[1], processes, slices)
                 measure_viewer(report, url, orthanc, pages)
             database.close()
         finally:

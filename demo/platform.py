@@ -240,15 +240,12 @@ class Platform:
 
     def _services(self) -> list[Service]:
         gunicorn = [sys.executable, "-m", "gunicorn", "website.wsgi:app", "--bind", f"127.0.0.1:{self.state.portal}"]
+        gunicorn += ["--config", "python:website.gunicorn_settings", "--no-control-socket"]
         return [
             Service("de-identifier", [sys.executable, "-m", "deidentifier", "work"], self._deidentifier()),
             Service("console", [sys.executable, "-m", "deidentifier", "console"], self._console()),
             Service("workers", [sys.executable, "-m", "website", "work"], self._website()),
-            Service(
-                "portal",
-                [*gunicorn, "--worker-class", "gthread", "--threads", "8", "--no-control-socket"],
-                self._website(),
-            ),
+            Service("portal", gunicorn, self._website()),
         ]
 
     def _portal_answers(self) -> bool:

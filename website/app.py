@@ -19,6 +19,7 @@ from website.guard import install_guard
 from website.programs import mount_api
 from website.services import build_services
 from website.settings import WebsiteSettings
+from website.static_files import install_static_files
 from website.views import blueprints
 from website.views.identifiers import install_converters
 
@@ -54,6 +55,7 @@ def create_app(settings: WebsiteSettings, *, database: Database | None = None, s
     install_converters(app)
     for blueprint in blueprints():
         app.register_blueprint(blueprint)
+    install_static_files(app)
     install_error_pages(app)
     install_security_headers(app, secure=settings.secure_cookies, form_targets=service.authenticator.form_targets)
     install_audit(app)

@@ -22,6 +22,7 @@ from website.context import services
 from website.dicomweb.roots import LINK_KEY, SHARE_KEY
 from website.error_pages import for_program
 from website.programs import under_api
+from website.static_files import STATIC
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -69,10 +70,6 @@ class Requirement:
         return self.takes_tokens and self.level in ("see", "download", "export")
 
 
-# Files that come with the program and libraries.
-_STATIC = ("static", "bootstrap.static")
-
-
 def requires(
     level: str,
     *,
@@ -103,7 +100,7 @@ def requirements(app: Flask) -> dict[str, Requirement]:
     """
     found: dict[str, Requirement] = {}
     for endpoint, view in app.view_functions.items():
-        requirement = Requirement("public") if endpoint in _STATIC else getattr(view, "requirement", None)
+        requirement = Requirement("public") if endpoint in STATIC else getattr(view, "requirement", None)
         if requirement is None:
             raise RuntimeError(f"the view {endpoint} does not say what it requires")
         found[endpoint] = requirement
@@ -123,7 +120,7 @@ def install_guard(app: Flask, csrf: CSRFProtect) -> None:
         _limit_body(requirement)
         if under_api(request) and not requirement.under_api:
             raise NotFoundError
-        if request.endpoint in _STATIC:
+        if request.endpoint in STATIC:
             return None
         elsewhere = _other_host(requirement)
         if elsewhere is not None:

@@ -68,8 +68,9 @@ def test_the_portal_as_a_process(portal_environ, python, root):
     """Starts, answers, and writes the head of the audit trail to its log when it is stopped."""
     port = free_port()
     environ = {**os.environ, **portal_environ(RPACS_PUBLIC_URL=f"http://127.0.0.1:{port}")}
-    command = [python, "-m", "gunicorn", "website.wsgi:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
-    process = subprocess.Popen([*command, "--threads", "2"], cwd=root, env=environ, stderr=subprocess.PIPE, text=True)
+    command = [python, "-m", "gunicorn", "website.wsgi:app", "--bind", f"127.0.0.1:{port}"]
+    command += ["--config", "python:website.gunicorn_settings"]
+    process = subprocess.Popen(command, cwd=root, env=environ, stderr=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: _answers(url), "the portal")

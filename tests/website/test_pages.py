@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -188,6 +190,18 @@ def test_the_builder_and_the_facets_write_the_query(portal_with_orthanc, store) 
     assert (
         client.get("/search/add", query_string={**given, "tag": "Nonsense"}, follow_redirects=True).status_code == 400
     )
+
+
+def test_browsers_keep_static_files_while_they_are_the_same(portal) -> None:
+    page = portal.client().get("/login").text
+    addresses = re.findall(r'(?:src|href)="((?:/bootstrap)?/static/[^"]+)"', page)
+    assert len(addresses) >= 4
+    for address in addresses:
+        answer = portal.client().get(html.unescape(address))
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["Cache-Control"]
+    assert portal.client().get(addresses[0].split("?")[0]).headers["Cache-Control"] == "no-cache"
+    assert portal.client().get("/static/nothing.css").status_code == 404
 
 
 def test_the_overview_is_on_the_page_too(portal_with_orthanc, store) -> None:
