@@ -55,8 +55,10 @@ def _values_of(plan: Plan, path: int, prefix: str | None) -> Fragment:
     agreed = (
         "SELECT value, held.n, held.series FROM (SELECT f.fact, sum(m.n) AS n, count(*) AS series FROM matched AS m"  # noqa: S608
         f" JOIN research.series_fact AS f ON f.path = {path} AND f.series = m.id WHERE NOT {path} = ANY (m.mixed)"
-        " GROUP BY f.fact) AS held JOIN research.fact ON fact.id = held.fact CROSS JOIN LATERAL"
-        f" (SELECT DISTINCT unnest(fact.texts) AS value) AS texts {like if prefix else ''}"
+        # OFFSET 0: the few facts that are held are looked up one by one, whatever PostgreSQL expects.
+        " GROUP BY f.fact) AS held CROSS JOIN LATERAL (SELECT texts, folded FROM research.fact WHERE id = held.fact"
+        f" OFFSET 0) AS fact CROSS JOIN LATERAL (SELECT DISTINCT unnest(fact.texts) AS value) AS texts"
+        f" {like if prefix else ''}"
     )
     test, more = plan.instance
     mixed = (

@@ -23,8 +23,10 @@ from website.index.statements import with_matched, with_verdict
 from website.index.writer import Writer
 
 # Memory for the hashed subplans and sorts of one search; PostgreSQL's default (4 MB) is too little for millions of
-# instances. Compiling a statement takes longer than running it.
-_PREPARE = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL statement_timeout = %s"
+# instances. Compiling a statement takes longer than running it. PostgreSQL cannot foresee how many series a query
+# leaves, and sorts whole elements to merge them where it should hash.
+_PREPARE = """SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off;
+SET LOCAL statement_timeout = %s"""
 _SERIES_AT_ONCE = 20
 
 
