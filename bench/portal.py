@@ -47,7 +47,7 @@ PERMISSIONS = "Profiles:\n  All: {Description: everything}\nPermissions:\n  - {G
 
 @contextmanager
 def portal(
-    folder: Path, server: PostgreSQL, orthanc: OrthancServer, *, workers: int = 0
+    folder: Path, server: PostgreSQL, orthanc: OrthancServer, database: str = "portal", *, workers: int = 0
 ) -> Iterator[tuple[str, list[psutil.Process]]]:
     """Run the portal under gunicorn, a process for each core or as many as told; yields its address and processes."""
     port = free_port()
@@ -60,7 +60,7 @@ def portal(
         "PYTHONPATH": str(ROOT),
         "RPACS_POSTGRESQL_HOSTNAME": server.host,
         "RPACS_POSTGRESQL_PORT": str(server.port),
-        "RPACS_POSTGRESQL_DB_NAME": "portal",
+        "RPACS_POSTGRESQL_DB_NAME": database,
         "RPACS_POSTGRESQL_USERNAME": "rpacs_website",
         "RPACS_POSTGRESQL_PASSWORD": "rpacs_website",
         "RPACS_ORTHANC_HOSTNAME": orthanc.url,

@@ -36,7 +36,7 @@ SORTS: Mapping[Level, tuple[tuple[str, str], ...]] = {
 _TABLE_PAGE = 1000
 _MOST_COLUMNS = 100
 _MOST_DATES = 10_000
-_DATES = ("StudyDate",)
+_DATE = "StudyDate"
 _SAMPLE = 21
 _SQL = Path(__file__).with_name("catalogue.sql")
 
@@ -101,8 +101,11 @@ class Catalogue:
         sort: str = "",
         after: str = "",
         columns: Sequence[str] = (),
+        within: tuple[Level, str] | None = None,
     ) -> tuple[dict[str, int], ResultPage]:
         """Count what matches, as :meth:`count`, and return a page of it, in one of the orders of :data:`SORTS`.
+
+        ``within`` a study or a series, where they are given with Orthanc's identifier.
 
         Raises
         ------
@@ -111,7 +114,7 @@ class Catalogue:
         """
         order = sort if sort in dict(SORTS[level]) else SORTS[level][0][0]
         wanted = {keyword: _path(keyword) for keyword in columns or self.columns(level)}
-        counts, found = self._index.search(node, level, order, after, limit, list(wanted.values()))
+        counts, found = self._index.search(node, level, order, after, limit, list(wanted.values()), within)
         rows = [
             ResultRow(getattr(row, level), row.series_count, row.instance_count, _texts(row.values, wanted))
             for row in found.rows
@@ -131,14 +134,20 @@ class Catalogue:
         )
         return {keyword: [(each.value, each.instances) for each in found[keyword]] for keyword in keywords}
 
-    def knows_facets(self, node: Node, keywords: Sequence[str], limit: int) -> bool:
-        """Tell whether :meth:`facets` and :meth:`years` can answer at once, without the index."""
-        years = ("facets", node, _DATES, _MOST_DATES)
-        return self._cache.holds(("facets", node, tuple(keywords), limit)) and self._cache.holds(years)
+    def overview(
+        self, node: Node, keywords: Sequence[str], limit: int
+    ) -> tuple[dict[str, list[tuple[str, int]]], Plot | None]:
+        """Return :meth:`facets`, and how many instances are of which year, at the cost of one look at the index."""
+        found = self._cache.get(
+            _overview(node, keywords, limit),
+            lambda: self._index.facets(node, [*keywords, _DATE], [*[limit] * len(keywords), _MOST_DATES]),
+        )
+        facets = {keyword: [(each.value, each.instances) for each in found[keyword]] for keyword in keywords}
+        return facets, by_year((each.value, each.instances) for each in found[_DATE])
 
-    def years(self, node: Node) -> Plot | None:
-        """Return how many instances are of which year."""
-        return by_year(self.facets(node, _DATES, _MOST_DATES)[_DATES[0]])
+    def knows_overview(self, node: Node, keywords: Sequence[str], limit: int) -> bool:
+        """Tell whether :meth:`overview` can answer without the index."""
+        return self._cache.holds(_overview(node, keywords, limit))
 
     def suggest_tags(self, prefix: str) -> list[tuple[str, str]]:
         """Return tags of the index that begin so, each with a note (none)."""
@@ -162,9 +171,9 @@ class Catalogue:
             if hit.document is not None:
                 yield hit.index_in_series, hit.document
 
-    def first_document(self, node: Node) -> IndexDocument:
+    def first_document(self, node: Node, within: tuple[Level, str] | None = None) -> IndexDocument:
         """Return the document of an instance that matches; raises ``NotFoundError`` where none does."""
-        found = self._index.page(node, "instance", limit=1).rows
+        found = self._index.page(node, "instance", limit=1, within=within).rows
         if not found:
             raise NotFoundError
         return self._index.document(found[0].instance or "")
@@ -214,7 +223,7 @@ class Catalogue:
         NotFoundError
             None matches.
         """
-        found = self._index.page(self.within(level, identifier, node), "instance", limit=_SAMPLE).rows
+        found = self._index.page(node, "instance", limit=_SAMPLE, within=(level, identifier)).rows
         if not found:
             raise NotFoundError
         return found[len(found) // 2].instance or ""
@@ -243,6 +252,10 @@ class Catalogue:
 def elements_json(document: IndexDocument) -> dict[str, Any]:
     """Return the element document of an instance (doc/reference/json.md)."""
     return element_document(document.elements)
+
+
+def _overview(node: Node, keywords: Sequence[str], limit: int) -> tuple[object, ...]:
+    return ("overview", node, tuple(keywords), limit)
 
 
 def _same(keyword: str, document: IndexDocument) -> Node:

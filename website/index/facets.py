@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ class FacetValue:
 
 
 def read_facets(
-    cursor: Cursor, plan: Plan, paths: list[int], limit: int, prefix: str | None = None
+    cursor: Cursor, plan: Plan, limits: Mapping[int, int], prefix: str | None = None
 ) -> dict[int, list[FacetValue]]:
     """Read the commonest values at some paths, in one statement.
 
@@ -29,11 +30,13 @@ def read_facets(
 
     Parameters
     ----------
+    limits
+        How many values of each path.
     prefix
         If given, a pattern of LIKE for folded texts: facts without a text like it are left out.
     """
-    wanted = [path for path in paths if path not in (UID, META_UID)]
-    found: dict[int, list[FacetValue]] = {path: [] for path in paths}
+    wanted = [path for path in limits if path not in (UID, META_UID)]
+    found: dict[int, list[FacetValue]] = {path: [] for path in limits}
     if not wanted:
         return found
     begin, values = with_verdict_and_matched(plan)
@@ -43,7 +46,8 @@ def read_facets(
         " ORDER BY 3 DESC, 2 LIMIT %s)"
         for path, (text, _) in zip(wanted, parts, strict=True)
     )
-    cursor.execute(f"{begin} {counted}", values + [each for _, given in parts for each in [*given, limit]])
+    own = [each for path, (_, given) in zip(wanted, parts, strict=True) for each in [*given, limits[path]]]
+    cursor.execute(f"{begin} {counted}", values + own)
     for path, value, instances, series in cursor.fetchall():
         found[path].append(FacetValue(value, int(instances), int(series)))
     return found

@@ -83,9 +83,10 @@ class Index:
         after: str = "",
         limit: int = 50,
         columns: Sequence[str | TagPath] = (),
+        within: tuple[Level, str] | None = None,
     ) -> Page:
         """Return a page of what matches: see :meth:`search`."""
-        return self.search(node, level, sort, after, limit, columns)[1]
+        return self.search(node, level, sort, after, limit, columns, within)[1]
 
     def search(
         self,
@@ -95,6 +96,7 @@ class Index:
         after: str = "",
         limit: int = 50,
         columns: Sequence[str | TagPath] = (),
+        within: tuple[Level, str] | None = None,
     ) -> tuple[Counts, Page]:
         """Count what matches and return a page of it, ordered by a tag (``-`` before it: descending), then by arrival.
 
@@ -107,6 +109,8 @@ class Index:
             ``next`` of the page before; empty for the first.
         columns
             Tags whose texts each row brings.
+        within
+            ``study`` or ``series`` with an identifier of Orthanc: nothing outside it is looked at.
 
         Raises
         ------
@@ -119,6 +123,8 @@ class Index:
         """
         with self._search() as cursor:
             plan = self._plan(cursor, node)
+            if within is not None:
+                plan.series = _series_of(cursor, *within)
             wanted = [parse_tag_path(each) if isinstance(each, str) else each for each in columns]
             order = parse_sort(sort, self._paths(cursor, [_tag_text(sort)] if _tag_text(sort) else []), level)
             numbers = self._paths(cursor, map(format_path, wanted))
@@ -126,13 +132,18 @@ class Index:
             return read_page(cursor, plan, level, order, after, limit, shown)
 
     def facets(
-        self, node: Node, tags: Sequence[str | TagPath], limit: int = 10
+        self, node: Node, tags: Sequence[str | TagPath], limit: int | Sequence[int] = 10
     ) -> dict[str | TagPath, list[FacetValue]]:
-        """Return the commonest values of some tags among what matches; raises as :meth:`count` does."""
+        """Return the commonest values of some tags among what matches; raises as :meth:`count` does.
+
+        ``limit`` says how many, of each tag by itself where it is a sequence.
+        """
         with self._search() as cursor:
             texts = {tag: format_path(parse_tag_path(tag) if isinstance(tag, str) else tag) for tag in tags}
             numbers = self._paths(cursor, texts.values())
-            found = read_facets(cursor, self._plan(cursor, node), sorted(set(numbers.values())), limit)
+            limits = [limit] * len(tags) if isinstance(limit, int) else limit
+            most = {numbers[texts[tag]]: each for tag, each in zip(tags, limits, strict=True) if texts[tag] in numbers}
+            found = read_facets(cursor, self._plan(cursor, node), most)
         return {tag: found[numbers[text]] if text in numbers else [] for tag, text in texts.items()}
 
     def suggest_tags(self, prefix: str, limit: int = 20) -> list[str]:
@@ -155,7 +166,7 @@ class Index:
             if number is None:
                 return []
             begin = fold(clean(prefix))
-            found = read_facets(cursor, self._plan(cursor, node), [number], 1000, like_pattern(begin) + "%")[number]
+            found = read_facets(cursor, self._plan(cursor, node), {number: 1000}, like_pattern(begin) + "%")[number]
         return [each for each in found if fold(each.value).startswith(begin)][:limit]
 
     def document(self, instance_id: str) -> IndexDocument:
@@ -282,6 +293,13 @@ class Index:
     def _names(cursor: Cursor, numbers: set[int]) -> dict[int, str]:
         cursor.execute("SELECT id, path FROM research.path WHERE id = ANY (%s)", (list(numbers),))
         return dict(cursor.fetchall())
+
+
+def _series_of(cursor: Cursor, level: Level, identifier: str) -> list[int]:
+    """Return the numbers of a series, or of the series of a study; none where there is no such."""
+    condition = "orthanc = %s" if level == "series" else "study = (SELECT id FROM research.study WHERE orthanc = %s)"
+    cursor.execute(f"SELECT id FROM research.series WHERE {condition}", (pack_id(identifier),))  # noqa: S608
+    return [number for (number,) in cursor.fetchall()]
 
 
 def _tag_text(sort: str) -> str:

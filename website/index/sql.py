@@ -37,12 +37,15 @@ class Plan:
         Of a row with those columns: all instances match; some instance may.
     instance
         Of such a row ``v`` and an instance ``i`` of it: this instance matches.
+    series
+        Numbers of the only series that are asked about; None for all.
     """
 
     columns: list[Fragment] = field(default_factory=list)
     must: str = "true"
     may: str = "true"
     instance: Fragment = ("true", [])
+    series: list[int] | None = None
 
     @property
     def certain(self) -> bool:

@@ -44,7 +44,8 @@ def with_verdict_and_matched(plan: Plan) -> Fragment:
 
 def _tested(plan: Plan, series: list[int] | None = None) -> Fragment:
     """Return a subquery of the series with the tests of their bases."""
-    only, given = (" WHERE s.id = ANY (%s)", [series]) if series is not None else ("", [])
+    asked = plan.series if series is None else series
+    only, given = (" WHERE s.id = ANY (%s)", [asked]) if asked is not None else ("", [])
     names = [f"{'bx'[at % 2]}{at // 2}" for at in range(len(plan.columns))]
     tests = "".join(f", {text} AS {name}" for name, (text, _) in zip(names, plan.columns, strict=True))
     # OFFSET 0: each test is computed once for each series, however often must and may name it.

@@ -50,12 +50,12 @@ def show_series(series_id: str) -> str:
 def _members_page(level: Level, identifier: str, members: Level) -> dict[str, Any]:
     """Collect what a study or series page shows; nothing permitted in it is as if it were not there."""
     catalogue, limit = current_catalogue(), services().settings.results_per_page
-    permitted = catalogue.within(level, identifier, current_access().see)
-    counts, found = catalogue.search(permitted, members, after=request.args.get("after", ""), limit=limit)
+    see, place, after = current_access().see, (level, identifier), request.args.get("after", "")
+    counts, found = catalogue.search(see, members, after=after, limit=limit, within=place)
     if not counts["instances"]:
         raise NotFoundError
     AccessRecord.current().note(counts=counts)
-    shown = catalogue.first_document(permitted)
+    shown = catalogue.first_document(see, place)
     return {
         "access": current_access(),
         "counts": counts,

@@ -58,7 +58,7 @@ def _result(query: str, tree: Any, level: Level) -> dict[str, Any]:
     AccessRecord.current().note(query=query, english=describe(tree), counts=counts)
     if not after:
         Searches(services().database).remember(current_access().user, query)
-    at_once = "overview" in request.args or catalogue.knows_facets(permitted, FACETS, FACET_VALUES)
+    at_once = "overview" in request.args or catalogue.knows_overview(permitted, FACETS, FACET_VALUES)
     return {
         "rows": found.rows,
         "next": found.next,
@@ -82,8 +82,7 @@ def show_overview() -> str:
 
 
 def _overview(permitted: Any, query: str, level: Level) -> dict[str, Any]:
-    catalogue = current_catalogue()
-    found = catalogue.facets(permitted, FACETS, FACET_VALUES)
+    found, years = current_catalogue().overview(permitted, FACETS, FACET_VALUES)
     facets = [
         {
             "label": keyword,
@@ -98,7 +97,6 @@ def _overview(permitted: Any, query: str, level: Level) -> dict[str, Any]:
         }
         for keyword, values in found.items()
     ]
-    years = catalogue.years(permitted)
     return {
         "facets": facets,
         "years": years.linked(lambda bar: _of_year(query, level, int(bar.label))) if years else None,

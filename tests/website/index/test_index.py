@@ -242,3 +242,36 @@ def test_the_samples_come_back_as_they_were_scanned(index, sample_files):
         node = parse(query)
         wanted = {instance for instance, (_, data) in documents.items() if match(node, scan(data))}
         assert found(index, query) == wanted
+
+
+def test_a_search_counts_what_its_page_is_of(index):
+    """Within a study or series, nothing else is looked at, and the query still holds."""
+    index.add(slices("1a", 4) + slices("1b", 2) + slices("2", 3))
+    query = parse("InstanceNumber NbGreater 1")
+    hits = {hit.ids.series: hit.ids.study for hit in index.instances(EVERYTHING)}
+    [(series, study)] = [(series, study) for series, study in hits.items() if list(hits.values()).count(study) == 1]
+    for level in ("study", "series", "instance"):
+        counts, page = index.search(query, level, limit=2)
+        assert counts == index.count(query) == Counts(2, 2, 3, 6)
+        assert len(page.rows) == 2
+        after = index.search(query, level, after=page.next or "", limit=100)[0]
+        assert after == counts
+        for place in (("study", study), ("series", series)):
+            counts, page = index.search(query, level, within=place)
+            assert counts == Counts(1, 1, 1, 2)
+            assert {row.study for row in page.rows} == {study}
+    assert index.search(query, within=("series", study)) == (
+        Counts(0, 0, 0, 0),
+        index.page(query, within=("series", study)),
+    )
+
+
+def test_ranges_of_one_element_are_one_test_with_each_value_by_itself(index):
+    """Two conditions on one element may hold by two of its values; merged into one test they still may."""
+    index.add([make_document("1", {"PixelSpacing": ["0.5", "3.0"]}), make_document("2", {"PixelSpacing": ["1.5"]})])
+    one, two = (make_document(name, {}).ids.instance for name in "12")
+    assert found(index, "PixelSpacing NbGreater 2 AND PixelSpacing NbLess 1") == {one}
+    assert found(index, "PixelSpacing NbGreater 1 AND PixelSpacing NbLess 2") == {one, two}
+    assert found(index, "PixelSpacing NbGreater 2 OR PixelSpacing NbEquals 1.5") == {one, two}
+    assert found(index, "PixelSpacing Exists AND PixelSpacing NbLess 1") == {one}
+    assert found(index, "SOPInstanceUID Exists AND SOPInstanceUID NotExists") == set()
