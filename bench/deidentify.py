@@ -34,6 +34,7 @@ from deidentifier.commands.migrate import migrate_ingest
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.rules_file import load_rules
+from deidentifier.settings import DEFAULT_RULES
 from demo.servers.postgresql import PostgreSQL, start_postgresql
 
 EMPTIED = (
@@ -100,11 +101,11 @@ class Counted:
         return self.store.fetch_or_create(wanted)
 
 
-def ours(database: Database, rules: str = RULES) -> tuple[Deidentifier, Counted]:
-    """Return the engine, warm but for values: no mapping is known."""
+def ours(database: Database, rules: str = RULES, *, checks_leaks: bool = False) -> tuple[Deidentifier, Counted]:
+    """Return the engine, warm but for values: no mapping is known. The leak check is measured apart."""
     database.call("TRUNCATE ingest.mappings; SELECT 1")
     store = Counted(PostgresMappings(database))
-    engine = Deidentifier(load_rules(rules), store)
+    engine = Deidentifier(load_rules(rules), store, checks_leaks=checks_leaks)
     engine.deidentify(ct_slice(1_000_000, 2))
     store.calls = 0
     return engine, store
@@ -124,9 +125,13 @@ def measure_in_process(database: Database, files: list[bytes], rounds: int) -> d
         best["calls"] = store.calls / len(files)
         more, _ = ours(database, with_further_rules(200))
         note("200 further rules", cpu(lambda data, engine=more: engine.deidentify(data), files))
+        checking, _ = ours(database, checks_leaks=True)
+        note("with the leak check", cpu(lambda data, engine=checking: engine.deidentify(data), files))
+        default, _ = ours(database, DEFAULT_RULES.read_text(), checks_leaks=True)
+        note("default rules", cpu(lambda data, engine=default: engine.deidentify(data), files))
     for kind in ("frames", "radiograph"):
         data = [large_image(kind)] * 3
-        engine = Deidentifier(load_rules(RULES), MemoryMappings())
+        engine = Deidentifier(load_rules(RULES), MemoryMappings(), checks_leaks=False)
         engine.deidentify(data[0])
         for _ in range(rounds):
             note(f"{kind} round trip", cpu(round_trip, data))
@@ -235,9 +240,11 @@ def goals_of(measured: dict[str, float], quick: bool) -> list[tuple[str, float, 
     slack = 1.2 if quick else 1.0
     ratio = measured["ours"] / measured["round trip"]
     more = measured["200 further rules"] / measured["ours"]
+    checked = measured["with the leak check"] / measured["ours"]
     goals = [
         ("cpu_vs_pydicom_roundtrip", ratio, f"<= {0.25 * slack:.2f}", ratio <= 0.25 * slack),
         ("further_rules", more, f"<= {1.1 * slack:.2f}", more <= 1.1 * slack),
+        ("leak_check_cpu", checked, f"<= {1.3 * slack:.2f}", checked <= 1.3 * slack),
         ("round_trips_per_instance", measured["calls"], "<= 1", measured["calls"] <= 1),
     ]
     for kind in ("frames", "radiograph"):
