@@ -75,9 +75,9 @@ def listed() -> Iterator[tuple[str, str]]:
             yield row.keyword, DicomDictionary[int(row.tag, 16)][0].split(" or ")[0]
 
 
-_LEFT_OUT = {"EncapsulatedDocument", "SOPInstanceUID", "ContentSequence", "MediaStorageSOPInstanceUID",
-             "ReferencedSOPInstanceUIDInFile", "StorageMediaFileSetUID", "AffectedSOPInstanceUID",
-             "RequestedSOPInstanceUID"}  # fmt: skip
+_LEFT_OUT = {"StudyComments", "DataSetTrailingPadding", "EncapsulatedDocument", "SOPInstanceUID", "ContentSequence",
+             "MediaStorageSOPInstanceUID", "ReferencedSOPInstanceUIDInFile", "StorageMediaFileSetUID",
+             "AffectedSOPInstanceUID", "RequestedSOPInstanceUID"}  # fmt: skip
 
 
 def _plant(dataset: Dataset, marker: Marker, path: str, keywords: Iterator[tuple[str, str]], dates: bool) -> None:

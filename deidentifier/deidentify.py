@@ -15,6 +15,7 @@ from deidentifier.leaks import Leak
 from deidentifier.mappings import MappingCache, MappingStore
 from deidentifier.pixels.engines import engines
 from deidentifier.profiles.identifying import Identities
+from deidentifier.profiles.pixel_bits import clear_unused
 from deidentifier.program import Programs
 from deidentifier.pseudonym_key import PseudonymKey
 from deidentifier.rewrite import Finding
@@ -125,6 +126,8 @@ class Deidentifier:
         program = self._programs.program(labels, original.text(_SOP_CLASS))
         if program.refused:
             raise QuarantineError(program.refused)
+        if program.profile is not None:
+            original = clear_unused(original)
         instance = Instance(original, self._mappings, self._identities)
         work = Work(original, instance)
         work.rewrite(program.plan)

@@ -18,6 +18,7 @@ MIN_RAW = 6
 """Bytes from which on a value is searched in all bytes; a shorter one only as a word of text."""
 
 _MIN_WORD = 3
+_MIN_WIDE = 5  # in UTF-16 these are ten bytes
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
            "november", "december")  # fmt: skip
 # What stands in the place of a value that was never there, or is gone already.
@@ -74,7 +75,8 @@ def _patterns(kind: str, text: str, original: str) -> Iterator[Pattern]:
     if all(len(each) < MIN_RAW for each in encoded):
         if len(text) >= _MIN_WORD:
             yield from (Pattern(each.lower(), kind, text, word=fold(text)) for each in encoded)
-        return
+        if len(text) < _MIN_WIDE:
+            return
     for each in encoded:
         if len(each) >= MIN_RAW:
             yield Pattern(each.lower(), kind, text)

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -342,3 +343,39 @@ def test_bytes_after_the_data_set_are_dropped(after, last):
     data = to_bytes(dataset)
     deidentifier = engine()
     assert deidentifier.deidentify(data + after).data == deidentifier.deidentify(data).data
+
+
+def image(stored=12, **values):
+    pixels = np.full((4, 4), 0x0ABC if stored == 12 else 0xBC, np.uint16)
+    return instance(
+        Rows=4, Columns=4, SamplesPerPixel=1, PhotometricInterpretation="MONOCHROME2", BitsAllocated=16,
+        BitsStored=stored, HighBit=stored - 1, PixelRepresentation=0, PixelData=pixels.tobytes(), **values,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_overlays_in_the_bits_of_pixels_go(syntax):
+    dataset = image()
+    hidden = np.frombuffer(dataset.PixelData, np.uint16) | np.uint16(0x1000)
+    dataset.PixelData = hidden.tobytes()
+    dataset.add_new(0x60000010, "US", 4)
+    dataset.add_new(0x60000011, "US", 4)
+    dataset.add_new(0x60000100, "US", 16)
+    dataset.add_new(0x60000102, "US", 12)
+    result = run(engine(), dataset, syntax)
+    assert result.PixelData == image().PixelData
+    assert 0x60000102 not in result
+
+
+def test_bytes_behind_the_last_pixel_go():
+    dataset = image()
+    dataset.PixelData += b"Roe^Jane"
+    result = engine().deidentify(to_bytes(dataset)).data
+    assert b"Roe^Jane" not in result
+    assert pydicom.dcmread(io.BytesIO(result)).PixelData[:32] == image().PixelData
+
+
+def test_pixels_without_either_are_left_alone():
+    dataset = image()
+    dataset.PixelData = (np.frombuffer(dataset.PixelData, np.uint16) | np.uint16(0xF000)).tobytes()
+    assert run(engine(), dataset).PixelData == dataset.PixelData
