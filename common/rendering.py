@@ -23,6 +23,10 @@ from common.errors import InvalidDicomError, NotFoundError, RefusedError
 MAX_PIXELS = 100_000_000
 """Larger frames are refused: a header of a few bytes could ask for any amount of memory."""
 
+# Of the span of the other values, and how many of these there must be: see _is_far.
+_FAR = 64
+_MANY = 64
+
 MIMETYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 
 # What the picture depends on outside group 0028, which pixel_array reads by itself: the functional groups of
@@ -168,19 +172,30 @@ def _to_grey(pixels: NDArray[Any], dataset: Dataset, picture: Picture) -> NDArra
 
 
 def _meant(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
-    """Tell for each pixel whether it counts for a window that the file does not give.
-
-    Padding does not. Nor does the darkest number that BitsStored can hold, where it is far from the others: burned-in
-    text is blackened with it, and a masked image must look like the one that it came from.
-    """
+    """Tell for each pixel whether it counts for a window that the file does not give: padding and masks do not."""
     padding = dataset.get("PixelPaddingValue")
     meant = pixels != padding if isinstance(padding, int) else np.ones(pixels.shape, dtype=bool)
+    masked = pixels == _black(dataset)
+    return meant & ~masked if _is_far(pixels[masked], pixels[meant & ~masked]) else meant
+
+
+def _black(dataset: Dataset) -> int:
+    """Return the darkest number that BitsStored can hold: burned-in text is blackened with it."""
     bits, signed = int(dataset.get("BitsStored") or 8), dataset.get("PixelRepresentation") == 1
-    if bits > 8 and pixels.dtype.kind in "iu":
-        inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-        number = (1 << bits) - 1 if inverted else 0
-        meant &= pixels != (number - (1 << (bits - 1)) if signed else number)
-    return meant
+    number = (1 << bits) - 1 if dataset.get("PhotometricInterpretation") == "MONOCHROME1" else 0
+    return number - (1 << (bits - 1)) if signed else number
+
+
+def _is_far(black: NDArray[Any], others: NDArray[Any]) -> bool:
+    """Tell whether black lies so far from all other values that they would lose their contrast by it.
+
+    The few values of a label map are apart from each other by themselves.
+    """
+    if not black.size or not others.size:
+        return False
+    low, high = float(others.min()), float(others.max())
+    gap = min(abs(low - float(black[0])), abs(float(black[0]) - high))
+    return gap * _FAR > high - low and len(np.unique(others)) >= _MANY
 
 
 def _window(

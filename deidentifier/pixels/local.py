@@ -138,8 +138,8 @@ def _recognise(places: list[_Place]) -> list[Finding]:
 def _engine() -> Any:
     """Load the models once in a process, when the first picture comes.
 
-    One thread, because the workers are one process for each core: a second thread on the same picture costs a fifth
-    more processor time. The arena keeps what one picture needed for the next one: a tenth less time.
+    One thread, because the workers are one process for each core: a second thread on the same picture costs more
+    processor time. The arena keeps what one picture needed for the next one: a tenth less time.
     """
     try:
         from rapidocr import RapidOCR

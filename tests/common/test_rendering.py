@@ -82,6 +82,20 @@ def test_padding_does_not_set_the_window() -> None:
     assert shown(image_file(pixels, PixelPaddingValue=-2000)).tolist() == [[0, 0, 255]]
 
 
+def test_masks_do_not_set_the_window() -> None:
+    """Black is the least number of 16 bits: it must not make the rest gray."""
+    pixels = np.arange(200, dtype=np.int16).reshape(1, 10, 20)
+    masked = pixels.copy()
+    masked[0, 4] = -32768
+    before, after = shown(image_file(pixels)), shown(image_file(masked))
+    assert (after[4] == 0).all()
+    assert np.array_equal(np.delete(before, 4, axis=0), np.delete(after, 4, axis=0))
+
+
+def test_the_values_of_a_label_map_stay_apart() -> None:
+    assert shown(image_file(np.array([[[0, 1, 2]]], dtype=np.uint16))).tolist() == [[0, 128, 255]]
+
+
 def test_pixels_that_are_not_square_are_shown_in_proportion() -> None:
     file = image_file(np.zeros((1, 10, 10), dtype=np.uint8), PixelSpacing=["2", "1"])
     assert shown(file).shape == (20, 10)
