@@ -81,6 +81,8 @@ class Deidentifier:
         RPACS_PSEUDONYM_KEY: what new values are derived from; None: they are random.
     withdrawn
         Tells whether the patient with a Patient ID withdrew the consent: nothing of theirs is sent on.
+    vocabulary
+        RPACS_VOCABULARY_FILE: words of the site that CleanDescriptors keeps.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Deidentifier:
         checks_leaks: bool = True,
         key: PseudonymKey | None = None,
         withdrawn: Callable[[str], bool] | None = None,
+        vocabulary: frozenset[str] = frozenset(),
     ) -> None:
         self.rules = rules
         self._checks_leaks = checks_leaks
@@ -100,7 +103,7 @@ class Deidentifier:
         self._mappings = MappingCache(mappings, key=key)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
-        self._identities = Identities()
+        self._identities = Identities(vocabulary)
         self._finder = engines(rekognition_region)
         # What is loaded by now stays for good; the collector need not walk over it again every few instances.
         gc.freeze()

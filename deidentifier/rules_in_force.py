@@ -11,6 +11,7 @@ from common.metrics import RULES_REFUSED, count_error
 from common.storage import Storage, WatchedFile
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MappingStore
+from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
@@ -48,6 +49,7 @@ class RulesInForce:
         self._withdrawals = withdrawals
         self._location, self._mappings, self._database, self._settings = location, mappings, database, settings
         storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
+        self._vocabulary = site_vocabulary(settings.vocabulary_file, storage)
         self._file = WatchedFile(location, self._load, storage=storage)
         self._told: tuple[str, str | None] | None = None
 
@@ -67,6 +69,7 @@ class RulesInForce:
             max_inflated=self._settings.max_inflated_bytes,
             rekognition_region=self._settings.rekognition_region or None,
             key=pseudonym_key(self._settings.pseudonym_key),
+            vocabulary=self._vocabulary,
             withdrawn=self._withdrawals.holds if self._withdrawals is not None else None,
         )
 

@@ -57,6 +57,13 @@ class OfflineSettings(StorageSettings):
         "otherwise, and pixels leave the ingest side.",
         default="",
     )
+    vocabulary_file: str = option(
+        "RPACS_VOCABULARY_FILE",
+        "Words that CleanDescriptors keeps beside those that come with the product: a path or s3://bucket/key, words "
+        "separated by white space, # begins a comment.",
+        parse=location,
+        default="",
+    )
     pseudonym_key: str = option(
         "RPACS_PSEUDONYM_KEY",
         "Key that new pseudonyms, UIDs and offsets are derived from, so that sites with the same key agree; without it "

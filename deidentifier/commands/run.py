@@ -106,6 +106,7 @@ def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage:
         rekognition_region=settings.rekognition_region,
         preview=arguments.preview or "",
         pseudonym_key=settings.pseudonym_key,
+        vocabulary_file=settings.vocabulary_file,
         report=bool(arguments.report),
         compare=bool(arguments.diff or arguments.uid_map or arguments.patient_map or arguments.show_values),
     )

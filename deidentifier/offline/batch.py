@@ -25,6 +25,7 @@ from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.offline.changes import Change, compare
 from deidentifier.offline.inputs import Input, output_path, read_input
 from deidentifier.pixels.preview import write_preview
+from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules_file import load_rules
 
@@ -52,6 +53,7 @@ class Job:
     rekognition_region: str = ""
     preview: str = ""
     pseudonym_key: str = field(default="", repr=False)
+    vocabulary_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Worker:
             max_inflated=job.max_inflated,
             rekognition_region=job.rekognition_region or None,
             key=pseudonym_key(job.pseudonym_key),
+            vocabulary=site_vocabulary(job.vocabulary_file, self._storage),
         )
 
     def process(self, number: int, source: Input) -> Result:

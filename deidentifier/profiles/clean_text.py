@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from common.errors import ConfigurationError, ResearchPacsError
+from common.storage import Storage
+
 # Three or more numbers in a row are one word: a date or a telephone number, not three small numbers.
 _WORD = re.compile(r"\d+(?:[-./:\s]+\d+){2,}|\w+(?:[.,]\d+)?\w*")
 # SI and clinical units that follow a number, with or without a space (``5 mm``, ``120kV``).
@@ -116,6 +119,22 @@ def read_vocabulary(text: str) -> frozenset[str]:
     """Read a vocabulary: words separated by white space, ``#`` begins a comment line."""
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return frozenset(fold(word) for line in lines for word in line.split())
+
+
+def site_vocabulary(location: str, storage: Storage) -> frozenset[str]:
+    """Read a site's own vocabulary; empty where there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be read.
+    """
+    if not location:
+        return frozenset()
+    try:
+        return read_vocabulary(storage.read(location).decode("utf-8"))
+    except (ResearchPacsError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"RPACS_VOCABULARY_FILE: {location} cannot be read: {type(exc).__name__}") from exc
 
 
 def header_terms(values: Iterable[str]) -> frozenset[str]:

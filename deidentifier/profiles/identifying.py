@@ -120,13 +120,13 @@ class Identity:
         What the leak check searches for, once it has been worked out.
     """
 
-    def __init__(self, values: tuple[Value, ...]) -> None:
+    def __init__(self, values: tuple[Value, ...], vocabulary: frozenset[str] | None = None) -> None:
+        self._vocabulary = vocabulary or default_vocabulary()
         self.values = tuple(dict.fromkeys(_terms(values)))
-        vocabulary = default_vocabulary()
         names = header_terms(term.text for term in self.values if term.kind == "name")
         others = header_terms(term.text for term in self.values if term.kind != "name")
         # A hospital called Head Center does not make the head a secret.
-        self.words = names | frozenset(word for word in others if word not in vocabulary)
+        self.words = names | frozenset(word for word in others if word not in self._vocabulary)
         self.patterns: Patterns | None = None
         self._cleaned: dict[str, str] = {}
         self._technical: dict[str, str] = {}
@@ -135,7 +135,7 @@ class Identity:
         """Return a description with its harmless words alone."""
         found = self._cleaned.get(text)
         if found is None:
-            found = _remember(self._cleaned, text, clean_text(text, terms=self.words))
+            found = _remember(self._cleaned, text, clean_text(text, terms=self.words, vocabulary=self._vocabulary))
         return found
 
     def strip(self, text: str) -> str:
@@ -181,9 +181,16 @@ class Collected:
 
 
 class Identities:
-    """The identities that a process has seen lately."""
+    """The identities that a process has seen lately.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    vocabulary
+        Words that may stay beside those that come with the product.
+    """
+
+    def __init__(self, vocabulary: frozenset[str] = frozenset()) -> None:
+        self._vocabulary = default_vocabulary() | vocabulary
         self._known: OrderedDict[tuple[Value, ...], Identity] = OrderedDict()
 
     def collect(self, scan: Scan) -> Collected:
@@ -194,7 +201,7 @@ class Identities:
         key = tuple(values)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = Identity(key)
+            found = self._known[key] = Identity(key, self._vocabulary)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         else:

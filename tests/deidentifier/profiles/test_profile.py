@@ -9,8 +9,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from common.errors import QuarantineError
+from common.storage import Storage
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
+from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.rules_file import load_rules
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -379,3 +381,14 @@ def test_pixels_without_either_are_left_alone():
     dataset = image()
     dataset.PixelData = (np.frombuffer(dataset.PixelData, np.uint16) | np.uint16(0xF000)).tobytes()
     assert run(engine(), dataset).PixelData == dataset.PixelData
+
+
+def test_a_site_has_words_of_its_own(tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("# our protocols\nXyzzyscan\n")
+    vocabulary = site_vocabulary(str(words), Storage())
+    rules = "Labels: []\nScopeToForward: {Labels: ALL}\nTransformations:\n- Scope: {Labels: ALL}\n"
+    rules += "  Profile: Basic\n  Options: [CleanDescriptors]\n"
+    for known, left in ((vocabulary, "CT xyzzyscan"), (frozenset(), "CT")):
+        deidentifier = Deidentifier(load_rules(rules), MemoryMappings(), vocabulary=known)
+        assert run(deidentifier, instance(StudyDescription="CT xyzzyscan")).StudyDescription == left

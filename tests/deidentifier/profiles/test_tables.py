@@ -1,8 +1,10 @@
 """Every row of the profile's table, in every option column; how types decide; the safe private elements."""
 
 import itertools
+import re
 
 import pytest
+from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c
 from pydicom.datadict import dictionary_VR
 
 from common.tags import parse_tag, parse_tag_path
@@ -132,3 +134,29 @@ def test_safe_private_elements():
     assert not table.keeps_private("Philips PET Private Group", 0x70531001)
     assert not table.keeps_private("SOMEBODY", 0x70531000)
     assert not BASIC.keeps_private("Philips PET Private Group", 0x70531000)
+
+
+def theirs():
+    """Return the basic column as the package dicom-anonymizer has it: tag with X for any digit, to code."""
+    # A star marks a note of the standard that the code follows.
+    lists = {
+        name.removesuffix("_TAGS").removesuffix("_STAR").replace("_", "/"): getattr(dicomfields_2026c, name)
+        for name in CODES_OF_THEIRS
+    }
+    found = {}
+    for code, tags in lists.items():
+        for tag in tags:
+            # A repeating group is written (group, element, mask of the group, mask of the element).
+            digits = f"{tag[0]:04X}{tag[1]:04X}"
+            if len(tag) > 2:
+                masks = f"{tag[2]:04X}{tag[3]:04X}"
+                digits = "".join(digit if mask == "F" else "X" for digit, mask in zip(digits, masks, strict=True))
+            found[digits] = code
+    return found
+
+
+CODES_OF_THEIRS = tuple(name for name in dir(dicomfields_2026c) if re.fullmatch(r"[XZDU](_[ZDUX])*(_STAR)?_TAGS", name))
+
+
+def test_the_basic_column_is_that_of_another_implementation():
+    assert {row.tag: row.basic for row in ROWS} == theirs()
