@@ -19,7 +19,7 @@ from pydicom import Dataset
 from pydicom.pixels.utils import iter_pixels
 
 from common.errors import InvalidDicomError, RefusedError
-from common.rendering import DECODING_ERRORS, FRAME_TAGS, Picture, check_frame, of_frame, to_shown
+from common.rendering import DECODING_ERRORS, FRAME_TAGS, Picture, check_frame, inflate, of_frame, to_shown
 
 MODES = ("png", "png-windowed", "jpeg")
 _JPEG_QUALITY = 90
@@ -68,7 +68,7 @@ def export_frames(file: IO[bytes], mode: str) -> Iterator[bytes]:
 
 def _decoded(file: IO[bytes]) -> Iterator[tuple[Dataset, NDArray[Any]]]:
     dataset = Dataset()
-    frames = iter_pixels(cast(BinaryIO, file), ds_out=dataset, specific_tags=list(FRAME_TAGS))
+    frames = iter_pixels(cast(BinaryIO, inflate(file)), ds_out=dataset, specific_tags=list(FRAME_TAGS))
     while True:
         try:
             pixels = next(frames, None)

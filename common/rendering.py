@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.filereader import read_partial
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from common.errors import InvalidDicomError, NotFoundError, RefusedError
+from common.errors import InvalidDicomError, NotFoundError, QuarantineError, RefusedError
+from common.transcoding import transcode
 
 MAX_PIXELS = 100_000_000
 """Larger frames are refused: a header of a few bytes could ask for any amount of memory."""
@@ -103,11 +106,32 @@ def to_shown(pixels: NDArray[Any], dataset: Dataset, picture: Picture) -> NDArra
 def _decode(file: IO[bytes], frame: int) -> tuple[Dataset, NDArray[Any]]:
     dataset = Dataset()
     check_frame(file, frame)
+    file = inflate(file)
     try:
         pixels = pixel_array(cast(BinaryIO, file), ds_out=dataset, specific_tags=list(FRAME_TAGS), index=frame - 1)
     except DECODING_ERRORS:
         raise InvalidDicomError("The pixel data of this instance cannot be decoded.") from None
     return of_frame(dataset, frame), pixels
+
+
+def inflate(file: IO[bytes]) -> IO[bytes]:
+    """Return a file whose frames can be reached: itself, or what a deflated one (PS3.5 A.5) holds.
+
+    Raises
+    ------
+    InvalidDicomError
+        It is deflated and damaged.
+    """
+    file.seek(0)
+    try:
+        # The file meta information alone: reading stops at the first element of the data set.
+        meta = read_partial(cast(BinaryIO, file), stop_when=lambda tag, vr, length: True, force=True).file_meta
+        file.seek(0)
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return file
+        return io.BytesIO(transcode(file.read(), ExplicitVRLittleEndian))
+    except (*DECODING_ERRORS, QuarantineError):
+        raise InvalidDicomError("The header of this instance cannot be read.") from None
 
 
 def check_frame(file: IO[bytes], frame: int) -> int:

@@ -6,8 +6,10 @@ import copy
 import io
 import itertools
 import struct
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import BinaryIO
 
 import numpy as np
@@ -41,6 +43,8 @@ TARGETS = (
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 # Named, so that GDCM is never taken: its RLE encoder ends the whole process over a small image of odd size.
 _ENCODERS = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}
+# Two threads that encode JPEG 2000 at once end the process, since the library keeps state in globals.
+_openjpeg = threading.Lock()
 # What pydicom and its codecs raise for pixels that they cannot read or write.
 _FAILURES = (
     AttributeError,
@@ -100,7 +104,8 @@ def _convert(dataset: Dataset, target: UID) -> None:
         if source == ExplicitVRBigEndian:
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         _interleave(dataset)
-        dataset.compress(target, encoding_plugin=_ENCODERS.get(target, ""), generate_instance_uid=False)
+        with _openjpeg if target == JPEG2000Lossless else nullcontext():
+            dataset.compress(target, encoding_plugin=_ENCODERS.get(target, ""), generate_instance_uid=False)
     dataset.file_meta.TransferSyntaxUID = target
 
 

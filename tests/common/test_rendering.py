@@ -198,3 +198,23 @@ def test_a_replaced_instance_is_fetched_again() -> None:
     for md5 in ("old", "new"):
         with cache.open("a", md5, lambda md5=md5: [md5.encode()]) as file:
             assert file.read().decode() == md5
+
+
+def test_a_deflated_file_is_shown():
+    assert Image.open(io.BytesIO(render(sample("image_dfl.dcm"), Picture()))).size == (512, 512)
+
+
+def test_threads_do_not_disturb_each_other():
+    """Two threads that encoded JPEG 2000 at once ended the process."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from common.transcoding import transcode
+
+    names = ("693_J2KI.dcm", "MR2_J2KI.dcm", "JPEG2000.dcm", "CT_small.dcm")
+    files = [sample(name).read() for name in names]
+    alone = [render(io.BytesIO(data), Picture()) for data in files]
+    with ThreadPoolExecutor(6) as pool:
+        encoded = pool.map(lambda data: transcode(data, "1.2.840.10008.1.2.4.90"), [files[3]] * 12)
+        together = list(pool.map(lambda data: render(io.BytesIO(data), Picture()), files * 6))
+        assert len(set(encoded)) == 1
+    assert together == alone * 6

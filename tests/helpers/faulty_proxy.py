@@ -1,4 +1,4 @@
-"""A proxy in front of Orthanc that fails, hangs or delays when the test says so."""
+"""A proxy in front of Orthanc, or of an S3 server, that fails, hangs or delays when the test says so."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ Fault = Callable[[str, str], "tuple[int, bytes] | None"]
 
 
 class FaultyProxy:
-    """Forwards to an Orthanc; ``fault`` decides about each request first, ``after`` sees what was answered."""
+    """Forwards to a server; ``fault`` decides about each request first, ``after`` sees what was answered.
 
-    def __init__(self, url: str) -> None:
+    ``signed``: requests are signed with the name of the host they were sent to, as those to S3 are. ``change`` may
+    damage their bodies.
+    """
+
+    def __init__(self, url: str, *, signed: bool = False) -> None:
         self.fault: Fault = lambda method, path: None
         self.after: Callable[[str, str, int], None] = lambda method, path, status: None
+        self.change: Callable[[str, str, bytes], bytes] = lambda method, path, body: body
         self.delay = 0.0
         target = urlsplit(url)
         proxy = self
@@ -38,17 +43,22 @@ class FaultyProxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if proxy.delay:
                     time.sleep(proxy.delay)
-                status, answer = proxy.fault(self.command, self.path) or self.ask(body)
+                given = proxy.fault(self.command, self.path)
+                self.tag = ""
+                status, answer = given or self.ask(proxy.change(self.command, self.path, body))
                 proxy.after(self.command, self.path, status)
                 self.send_response(status)
+                if self.tag:
+                    self.send_header("ETag", self.tag)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
 
             def ask(self, body: bytes) -> tuple[int, bytes]:
-                headers = {key: value for key, value in self.headers.items() if key.lower() != "host"}
+                headers = {key: value for key, value in self.headers.items() if signed or key.lower() != "host"}
                 self.upstream.request(self.command, self.path, body, headers)
                 response = self.upstream.getresponse()
+                self.tag = response.headers.get("ETag", "")
                 return response.status, response.read()
 
             do_GET = do_POST = do_DELETE = do_PUT = forward
@@ -77,9 +87,9 @@ class FaultyProxy:
 
 
 @contextmanager
-def faulty_proxy(url: str) -> Iterator[FaultyProxy]:
+def faulty_proxy(url: str, *, signed: bool = False) -> Iterator[FaultyProxy]:
     """Run a proxy for the length of a block."""
-    proxy = FaultyProxy(url)
+    proxy = FaultyProxy(url, signed=signed)
     try:
         yield proxy
     finally:

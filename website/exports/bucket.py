@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from common.errors import NotFoundError, RefusedError, ResearchPacsError, StorageUnavailableError
 from common.storage_errors import typed_errors
 from website.exports.destinations import Destination
-from website.exports.endpoints import Guard, guard_client
+from website.exports.endpoints import Guard, guard_client, refusal_of_guard
 
 PART = 8 << 20
 """Bytes of the first parts of a large object; later ones grow, since S3 takes 10,000 at most."""
@@ -202,16 +202,6 @@ def _errors() -> Iterator[None]:
     except NotFoundError as exc:
         raise BucketRefusedError("there is no such bucket") from exc
     except StorageUnavailableError as exc:
-        if (refused := _guards_refusal(exc)) is not None:
+        if (refused := refusal_of_guard(exc)) is not None:
             raise BucketRefusedError(str(refused)) from exc
         raise
-
-
-def _guards_refusal(error: BaseException) -> RefusedError | None:
-    """Find the refusal of our own guard, which botocore wraps."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, RefusedError):
-            return inner
-        inner = inner.__cause__ or inner.__context__
-    return None

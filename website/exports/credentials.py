@@ -14,10 +14,10 @@ from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.loaders import create_loader
 
-from common.errors import RefusedError
+from common.errors import RefusedError, StorageUnavailableError
 from common.storage_errors import typed_errors
 from website.exports.destinations import Destination
-from website.exports.endpoints import Guard, guard_client, normalise
+from website.exports.endpoints import Guard, guard_client, normalise, refusal_of_guard
 
 KEYS_LIVE_HOURS = 12
 _LOADER = create_loader()
@@ -113,14 +113,19 @@ class RoleSource:
         )
         guard_client(client, Guard(self._endpoint))
         external: dict[str, Any] = {"ExternalId": external_id} if external_id else {}
-        with typed_errors():
-            answer = client.assume_role(
-                RoleArn=destination.role_arn,
-                RoleSessionName="research-pacs-export",
-                DurationSeconds=_SESSION_SECONDS,
-                Policy=session_policy(destination),
-                **external,
-            )["Credentials"]
+        try:
+            with typed_errors():
+                answer = client.assume_role(
+                    RoleArn=destination.role_arn,
+                    RoleSessionName="research-pacs-export",
+                    DurationSeconds=_SESSION_SECONDS,
+                    Policy=session_policy(destination),
+                    **external,
+                )["Credentials"]
+        except StorageUnavailableError as exc:
+            raise refusal_of_guard(exc) or StorageUnavailableError("STS does not answer") from exc
+        except RefusedError as exc:
+            raise RefusedError(f"the role cannot be assumed: {exc}".replace("S3", "STS")) from exc
         return {
             "access_key": answer["AccessKeyId"],
             "secret_key": answer["SecretAccessKey"],

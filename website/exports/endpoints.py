@@ -193,3 +193,13 @@ def guard_client(client: Any, guard: Guard) -> None:
 
     session: Any = client._endpoint.http_session  # botocore has no other place to hand connections in
     session._manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+
+
+def refusal_of_guard(error: BaseException) -> RefusedError | None:
+    """Return the refusal of a guard behind an error: botocore wraps what a connection raises."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, RefusedError):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    return None
