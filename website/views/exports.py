@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -199,7 +200,9 @@ def _form(given: Mapping[str, Any], error: str = "") -> str:
         error = error or str(exc)
     return render_template(
         "export_new.html",
-        given={name: given.get(name) for name in _ECHOED} | {"query": query},
+        given={"prefix": f"export-{datetime.now(UTC):%Y-%m-%d}"}
+        | {name: given.get(name) for name in _ECHOED if name in given}
+        | {"query": query},
         error=error,
         **page,
         formats=FORMATS,

@@ -160,6 +160,8 @@ def servers():
         server.server_close()
 
 
+# The connection of an answer that botocore refuses is left to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(servers, status):
     url, redirector, asked = servers

@@ -106,8 +106,9 @@ def desk_failures(desk, export):
 
 
 def stored_by_orthanc(server, instance, frame, dataset):
-    """Return Orthanc's own picture of the stored values; None where it has none: of single bits it shows black and white,
-    and some transfer syntaxes it cannot decode.
+    """Return Orthanc's own picture of the stored values; None where it has none.
+
+    Of single bits it shows black and white, and some transfer syntaxes it cannot decode.
     """
     if dataset.BitsAllocated == 1:
         return None
