@@ -71,7 +71,7 @@ def make_statement(rules: Rules, *, attributes: bool = True) -> list[Block]:
         Block("title", "De-identification: statement of conformance"),
         Block("text", f"Made from the rules with the SHA-256 {rules.sha256} by Research PACS {VERSION}. {EDITION}."),
         Block("heading", "Whom it is about"),
-        Block("text", f"{_scope(rules.scope_to_forward)} are de-identified and sent on; all others are discarded."),
+        Block("text", _forwarded(rules.scope_to_forward)),
         _list(f"{label.name}: {label.text or 'every instance'}" for label in rules.labels),
     ]
     for number, entry in enumerate(rules.entries, 1):
@@ -86,10 +86,20 @@ def _list(lines: Iterator[str]) -> Block:
     return Block("list", rows=tuple((line,) for line in lines))
 
 
+def _forwarded(scope: Scope) -> str:
+    everything = ALL in scope.labels and not scope.except_labels
+    others = "none is discarded" if everything else "all others are discarded"
+    return f"{_scope(scope)} are de-identified and sent on; {others}."
+
+
 def _scope(scope: Scope) -> str:
-    included = "All instances" if ALL in scope.labels else f"Instances labelled {' or '.join(sorted(scope.labels))}"
-    excluded = f", but for those labelled {' or '.join(sorted(scope.except_labels))}" if scope.except_labels else ""
+    included = "All instances" if ALL in scope.labels else f"Instances labelled {_labels(scope.labels)}"
+    excluded = f", but for those labelled {_labels(scope.except_labels)}" if scope.except_labels else ""
     return included + excluded
+
+
+def _labels(labels: frozenset[str]) -> str:
+    return " or ".join(f"“{label}”" for label in sorted(labels)) or "with nothing that exists"
 
 
 def _entry(number: int, entry: Entry) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.dicom_scan import DataSet, Element, Scan, scan
 from common.errors import InvalidDicomError
@@ -18,6 +18,8 @@ from deidentifier.rules import Rules, Scope
 from deidentifier.transformations import Transformation
 
 KEPT = "kept"
+_UNNAMED = "no rule names it"
+_SOP_CLASS = 0x00080016
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,19 @@ def explain(rules: Rules, data: bytes, *, max_inflated: int) -> Explanation:
     shown, scope = tuple(sorted(labels)), _explain_scope(rules.scope_to_forward, labels)
     if not rules.scope_to_forward.holds(labels):
         return Explanation(shown, scope)
-    outcome = Deidentifier(rules, MemoryMappings(), max_inflated=max_inflated).deidentify(data)
-    program = Programs(rules).program(labels)
+    outcome = Deidentifier(rules, MemoryMappings(), max_inflated=max_inflated, checks_leaks=False).deidentify(data)
+    program = Programs(rules).program(labels, original.text(_SOP_CLASS))
     acting = _acting(program)
     described = [f"{_name(rule)}: {rule.describe()}" for rule in acting]
     if program.transcode:
         described.append(f"Transcode: the result is written in {program.transcode}.")
-    return Explanation(shown, scope, tuple(described), tuple(_lines(original, acting, outcome.report)))
+    if program.profile is not None:
+        options = ", ".join(sorted(program.profile.options)) or "no options"
+        described.insert(0, f"Profile:{program.profile.line}: the Basic Profile with {options}; rules come before it.")
+    unnamed = _UNNAMED if program.profile is None else "the profile leaves it as it is, and no rule names it"
+    lines = _lines(original, acting, outcome.report)
+    shown_lines = (replace(line, why=unnamed) if line.why == _UNNAMED else line for line in lines)
+    return Explanation(shown, scope, tuple(described), tuple(shown_lines))
 
 
 def _explain_scope(scope: Scope, labels: frozenset[str]) -> str:
@@ -140,4 +148,4 @@ def _line(path: str, vr: str, named: list[str], done: list[Finding], *, structur
         return Line(path, vr, "removed", "a group length, which is never passed on")
     if named:
         return Line(path, vr, KEPT, f"named by {', '.join(named)}, which leaves it as it is")
-    return Line(path, vr, KEPT, "no rule names it")
+    return Line(path, vr, KEPT, _UNNAMED)

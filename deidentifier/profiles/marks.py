@@ -41,6 +41,10 @@ class Mark(AddTags):
 
     ran: frozenset[str] = field(default=frozenset(), kw_only=True)
 
+    def describe(self) -> str:
+        """Return a sentence in plain English."""
+        return f"Writes {self.tag[0]}, which says what ran."
+
     def apply(self, element: ElementInWork) -> None:
         """Write the element; what became of the pixels is known by now."""
         options = self.ran | ({"CleanPixelData"} if element.instance.pixels_examined else set())

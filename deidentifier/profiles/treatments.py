@@ -179,7 +179,8 @@ class Otherwise:
         treatment = self.treatment
         if treatment.unless is not None and treatment.unless(element.raw):
             return
-        element.note(f"left by the rules, so the profile decides: {treatment.reason}")
+        if element.raw:
+            element.note(f"left by the rules, so the profile decides: {treatment.reason}")
         if treatment.removed:
             element.remove()
         elif treatment.emptied:

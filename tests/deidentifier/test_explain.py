@@ -147,3 +147,18 @@ def test_exit_codes(command, tmp_path):
     done = command(tmp_path / "bad")
     assert done.returncode == 1
     assert done.stderr.startswith("InvalidDicom: ")
+
+
+def test_the_profile_is_shown_with_what_replaces_it():
+    rules = load_rules(
+        "Labels: []\nScopeToForward: {Labels: ALL}\nTransformations:\n- Scope: {Labels: ALL}\n  Profile: Basic\n"
+        "  RandomizeText: [{TagPatterns: PatientID, ReuseMapping: Always}]\n"
+    )
+    with open(get_testdata_file("CT_small.dcm"), "rb") as file:
+        explanation = explain(rules, file.read(), max_inflated=1 << 30)
+    assert explanation.rules[0] == "Profile:5: the Basic Profile with no options; rules come before it."
+    lines = {line.path: f"{line.outcome}: {line.why}" for line in explanation.lines}
+    assert lines["PatientID"] == "changed: RandomizeText:6; replaces the profile's action: emptied"
+    assert lines["StationName"] == "removed: Profile:5 (removed)"
+    assert lines["Rows"] == "kept: the profile leaves it as it is, and no rule names it"
+    assert lines["PatientIdentityRemoved"] == "added: Profile:5"
