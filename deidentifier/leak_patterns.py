@@ -58,15 +58,21 @@ class Patterns:
     def __init__(self, identity: Identity) -> None:
         found: dict[bytes, Pattern] = {}
         for term in identity.values:
-            for text in dict.fromkeys(_spellings(term)):
-                for pattern in _patterns(term.kind, text.strip(), term.text):
-                    found.setdefault(pattern.exact or pattern.lowered, pattern)
+            for pattern in _patterns_of(term):
+                found.setdefault(pattern.exact or pattern.lowered, pattern)
         self.found = list(found.values())
         self._automaton = BytesAhoCorasick([pattern.lowered for pattern in self.found])
 
     def search(self, lowered: bytes) -> list[tuple[int, int, int]]:
         """Return the number, start and end of every pattern that stands in some bytes in lower case."""
         return self._automaton.find_matches_as_indexes(lowered, overlapping=True)
+
+
+@lru_cache(maxsize=4096)
+def _patterns_of(term: Term) -> tuple[Pattern, ...]:
+    """Return the patterns of one value: physicians and institutions come again with every patient."""
+    texts = dict.fromkeys(text.strip() for text in _spellings(term))
+    return tuple(pattern for text in texts for pattern in _patterns(term.kind, text, term.text))
 
 
 def _patterns(kind: str, text: str, original: str) -> Iterator[Pattern]:

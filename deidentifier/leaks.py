@@ -157,13 +157,15 @@ def _suspects(patterns: Patterns, where: _Where, uids: frozenset[bytes]) -> Iter
 
 
 def _uids_in(searched: bytes, uids: frozenset[bytes]) -> Iterator[tuple[bytes, int]]:
-    for uid in uids:
-        if uid in searched:
-            yield uid, searched.find(uid)
+    # Most UIDs of an instance begin alike: where the beginning is not, none of them is.
     for beginning in {uid[:_BEGINNING] for uid in uids}:
-        if any(form in searched for form in beginnings_elsewhere(beginning)):
-            for uid in uids:
-                yield from ((uid, searched.find(form)) for form in forms_elsewhere(uid) if form in searched)
+        if beginning in searched:
+            yield from ((uid, searched.find(uid)) for uid in uids if uid in searched)
+        for form in beginnings_elsewhere(beginning):
+            if form in searched:
+                yield from (
+                    (uid, searched.find(each)) for uid in uids for each in forms_elsewhere(uid) if each in searched
+                )
 
 
 def _same_dates(original: Scan, dates: Sequence[tuple[int, int]], where: _Where) -> bool:

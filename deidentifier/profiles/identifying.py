@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from pydicom._dicom_dict import DicomDictionary
 
-from common.dicom_head import Head
-from common.dicom_scan import DataSet, Scan
+from common.dicom_head import Head, Syntax
+from common.dicom_scan import DataSet, Element, Item, Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import InvalidDicomError
+from deidentifier.memory import LONGEST_SEQUENCE
 from deidentifier.profiles.clean_text import clean_text, default_vocabulary, fold, header_terms
 from deidentifier.profiles.tables import read_rows
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _KEPT = 64
 _REMEMBERED = 20_000
+_SEQUENCES = 2_000
 _TEXT = frozenset(("AE", "LO", "LT", "SH", "ST", "UC", "UT"))
 _IDENTIFIER = re.compile(r".*(ID|IDs|IDsTrial|Number|NumberTrial|Identifier|Locator|AETitle)")
 _ADDRESS = re.compile(r".*(Address|AddressTrial|CurrentPatientLocation|Residence)")
@@ -83,8 +85,9 @@ def _collect(dataset: DataSet, found: dict[Value, None], dates: list[tuple[int, 
     for element, interest in [(each, interest) for each in dataset.elements if (interest := known[each[0]])]:
         _, start, value, end = element
         if interest == "SQ":
-            for item in _items(dataset, element):
-                _collect(item, found, dates)
+            values, inside = _collect_sequence(dataset, element)
+            found.update(values)
+            dates += [(start + first, start + last) for first, last in inside]
         elif value != end:
             if interest == "date":
                 dates.append((start, end))
@@ -92,7 +95,31 @@ def _collect(dataset: DataSet, found: dict[Value, None], dates: list[tuple[int, 
                 found[interest, strip_padding(data[value:end]), dataset.encodings] = None
 
 
-def _items(dataset: DataSet, element: tuple) -> list:  # type: ignore[type-arg]  # an element, its items
+_Sequence = tuple[dict["Value", None], list[tuple[int, int]]]
+_sequences: dict[tuple[bytes, Syntax, tuple[str, ...]], _Sequence] = {}
+
+
+def _collect_sequence(dataset: DataSet, element: Element) -> _Sequence:
+    """Collect from a sequence: values, and dates by their offsets in it; small ones come again in every instance."""
+    _, start, _, end = element
+    key = None
+    if end - start <= LONGEST_SEQUENCE:
+        key = (dataset.scan.data[start:end], dataset.syntax, dataset.encodings)
+        if (known := _sequences.get(key)) is not None:
+            return known
+    values: dict[Value, None] = {}
+    dates: list[tuple[int, int]] = []
+    for item in _items(dataset, element):
+        _collect(item, values, dates)
+    collected = values, [(first - start, last - start) for first, last in dates]
+    if key is not None:
+        if len(_sequences) >= _SEQUENCES:
+            _sequences.clear()
+        _sequences[key] = collected
+    return collected
+
+
+def _items(dataset: DataSet, element: Element) -> list[Item]:
     try:
         return dataset.items(element)
     except InvalidDicomError:
