@@ -159,7 +159,7 @@ def _groups(
     )
     answer = cursor.fetchall()
     found = [each[4:] for each in answer if each[5] is not None]
-    shown = read_values(cursor, [each[2] for each in found[:limit]], columns)
+    shown = _values_of_matching(cursor, plan, [each[2] for each in found[:limit]], columns)
     rows = [
         Row(
             unpack_id(patient),
@@ -234,6 +234,29 @@ def _series_after(
         if enough > limit:
             break
     return _counts(answer[0]), chosen
+
+
+def _values_of_matching(
+    cursor: Cursor, plan: Plan, series: list[int], columns: Mapping[int, TagPath]
+) -> dict[int, dict[TagPath, Sequence[str]]]:
+    """Return the texts of some paths in an instance of each series that matches: the base may be one that does not.
+
+    A permission is part of the query, so the base may be what its user must not see.
+    """
+    found = read_values(cursor, series, columns)
+    if plan.certain or not columns or not series:
+        return found
+    begin, values = with_verdict(plan, series)
+    test, more = plan.instance
+    cursor.execute(
+        f"{begin} SELECT v.id, first.delta FROM verdict AS v CROSS JOIN LATERAL (SELECT i.delta"  # noqa: S608
+        f" FROM research.instance AS i WHERE i.series = v.id AND {test} ORDER BY i.number, i.orthanc LIMIT 1)"
+        " AS first WHERE NOT v.must AND v.mixed && %s::integer[]",
+        [*values, *more, list(columns)],
+    )
+    for number, delta in cursor.fetchall():
+        found[number].update(_own_values(delta, columns))
+    return found
 
 
 def read_values(

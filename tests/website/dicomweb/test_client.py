@@ -139,6 +139,17 @@ def test_a_series_is_what_is_permitted_of_it(archive) -> None:
     assert full[0]["00201208"]["Value"] == [2]
 
 
+def test_pages_show_nothing_of_the_base_either(archive) -> None:
+    """Search results and tables show the values of an instance that matches, not of the first of its series."""
+    columns = "columns=StudyDescription,Modality"
+    paths = [f"/search?level={level}" for level in ("study", "series", "instance")]
+    paths += [f"/search.csv?level={level}&{columns}" for level in ("study", "series", "instance")]
+    for path in paths:
+        assert "Secret" not in archive.portal.client("ct").get(path).text, path
+        shown = path != "/search?level=instance"  # that page has no column for it
+        assert ("Secret" in archive.portal.client("full").get(path).text) is shown, path
+
+
 def test_priors_are_those_permitted(archive) -> None:
     """How OHIF asks for other studies of the patient."""
     query = {"00100020": "P1", "limit": "101", "offset": "0", "fuzzymatching": "false"}
