@@ -38,7 +38,7 @@ def test_originals_are_gone_once_they_have_arrived(platform, sent):
 def test_kinds_of_images_arrive(research_files):
     datasets = [file.dataset for file in research_files]
     assert {"CT", "MR"} <= {dataset.get("Modality") for dataset in datasets}
-    assert len({dataset.PatientID for dataset in datasets}) > 10
+    assert len({dataset.get("PatientID") for dataset in datasets}) > 10
     assert any(dataset.file_meta.TransferSyntaxUID.is_compressed for dataset in datasets)
 
 
