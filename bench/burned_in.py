@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import data_store
+import jpeg_ls
 import numpy as np
 import pydicom.data
 import yaml
@@ -163,7 +164,11 @@ def masking_cost() -> dict[str, float]:
 
 
 def compressed_memory() -> dict[str, float]:
-    """Memory beside the file that came and the one that is made, in frames: a box in each of 12 compressed frames."""
+    """Memory beside the file that came and the one that is made, in frames: a box in each of 12 compressed frames.
+
+    Of Python and NumPy, the spare room at the end of the new file left out; what GDCM and OpenJPEG take inside
+    themselves is theirs. pyjpegls takes its memory from Python: ``jls-codec`` is what it takes to encode one frame.
+    """
     plain = np.random.default_rng(7).integers(0, 60, (12, 480, 640, 3), np.uint8)
     memory = {}
     for form in ("rle", "jls", "j2k", "jpeg-ll", "jpeg"):
@@ -175,7 +180,11 @@ def compressed_memory() -> dict[str, float]:
         masked = masking()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        memory[form] = (peak - len(masked.pixel_data or b"")) / plain[0].nbytes
+        memory[form] = (peak - sys.getsizeof(masked.pixel_data)) / plain[0].nbytes
+    tracemalloc.start()
+    jpeg_ls.encode_pixel_data(plain[0].tobytes(), rows=480, columns=640, samples_per_pixel=3, bits_stored=8)
+    memory["jls-codec"] = tracemalloc.get_traced_memory()[1] / plain[0].nbytes
+    tracemalloc.stop()
     return memory
 
 
@@ -325,6 +334,9 @@ def goals(figures: dict[str, Any], *, quick: bool) -> int:
     quarantined = figures["quarantined"] / figures["images"]
     area = figures["false_positive_area"]
     share = mixed_share(figures["looked_at"])
+    beside = figures["compressed_memory"]
+    ours = max(beside[form] for form in ("rle", "j2k", "jpeg-ll", "jpeg"))
+    own_ls = beside["jls"] - beside["jls-codec"]
     rows = [
         ("hidden", f"{hidden:.2%}", ">= 95 %" if quick else ">= 99 %", hidden >= (0.95 if quick else 0.99)),
         ("false-positive-area", f"{area:.2%}", "<= 1 %", area <= 0.01),
@@ -332,6 +344,8 @@ def goals(figures: dict[str, Any], *, quick: bool) -> int:
         ("read-of-mixed-corpus", f"{share:.2%}", "<= 5 %", share <= 0.05),
         ("mask-against-copy", f"{cost['mask'] / cost['copy']:.2f} x", "<= 2 x", cost["mask"] <= 2 * cost["copy"]),
         ("mask-memory", f"file + {memory:.2f} frames", "<= file + 3 frames", memory <= 3),
+        ("compressed-mask-memory", f"files + {ours:.2f} frames", "<= files + 3 frames", ours <= 3),
+        ("jpeg-ls-mask-memory", f"files + codec + {own_ls:.2f} frames", "<= files + codec + 3 frames", own_ls <= 3),
     ]
     for name, value, wanted, ok in rows:
         print(f"goal {name}: {value} (wanted {wanted}) {'ok' if ok else 'short'}")

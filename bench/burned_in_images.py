@@ -22,7 +22,7 @@ from pydicom.pixels.processing import convert_color_space
 
 from deidentifier.pixels import codecs
 from deidentifier.pixels.boxes import Box
-from deidentifier.pixels.image import describe
+from deidentifier.pixels.image import Codestream, describe
 
 FONTS = (
     "dejavu/DejaVuSans.ttf",
@@ -256,7 +256,7 @@ def _lossless(dataset: Dataset, frame: np.ndarray, syntax: uid.UID) -> bytes:
     photometric = dataset.PhotometricInterpretation
     precision = image.bits_allocated if syntax == uid.RLELossless else image.bits_stored
     return codecs.encode(
-        image, frame.reshape(image.rows, image.columns, image.samples), codecs.Codestream(precision, False, photometric)
+        image, frame.reshape(image.rows, image.columns, image.samples), Codestream(precision, False, photometric)
     )
 
 

@@ -3,17 +3,20 @@
 The numbers are taken as the codestream holds them, with its own precision and sign rather than with BitsStored and
 PixelRepresentation: so a frame whose header and codestream disagree comes back as it was. Every encoded frame is
 decoded again and compared before it is used.
+
+Frames can be large: what is held at once is the frame and one encoded form of it. So the libraries are called where
+pydicom's coders would copy the frame several times, and what an encoder was given is compared by its digest.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import gdcm
+import jpeg_ls
 import numpy as np
-import numpy.typing as npt
 import openjpeg.utils
 from pydicom import uid
 from pydicom.encaps import encapsulate
@@ -21,11 +24,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.encoders.base import get_encoder
 
 from common.errors import QuarantineError
-from deidentifier.pixels.image import Image
+from deidentifier.pixels.gdcm_codec import decode_gdcm, encode_gdcm
+from deidentifier.pixels.image import Codestream, Frame, Image
 from deidentifier.pixels.jpeg import read_frame_header
-
-#: An array of shape (rows, columns, samples).
-Frame = npt.NDArray[Any]
+from deidentifier.pixels.rle import decode_rle
 
 JPEG_LOSSLESS = (uid.JPEGLossless, uid.JPEGLosslessSV1)
 JPEG_LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
@@ -40,15 +42,6 @@ DECODED_ONLY = (*JPEG_LOSSY, *HTJ2K)
 LOSSLESS_SYNTAX = uid.JPEGLosslessSV1
 
 
-@dataclass(frozen=True)
-class Codestream:
-    """How the numbers of a frame are encoded: bits of precision, whether signed, what the samples mean."""
-
-    precision: int
-    signed: bool
-    photometric: str
-
-
 def decode(image: Image, data: bytes) -> tuple[Frame, Codestream]:
     """Decode a frame.
 
@@ -61,9 +54,7 @@ def decode(image: Image, data: bytes) -> tuple[Frame, Codestream]:
         raise QuarantineError(f"pixels in {image.transfer_syntax.name} cannot be masked: no decoder for them here")
     try:
         stream = _read_codestream(image, data)
-        if image.transfer_syntax == uid.JPEGExtended12Bit:
-            return _decode_gdcm(image, stream, data), stream
-        return _decode(image, stream, data), stream
+        return _decoder(image.transfer_syntax)(image, stream, data), stream
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError) as exc:
         raise QuarantineError(f"a frame in {image.transfer_syntax.name} does not decode") from exc
 
@@ -71,21 +62,29 @@ def decode(image: Image, data: bytes) -> tuple[Frame, Codestream]:
 def encode(image: Image, frame: Frame, stream: Codestream, syntax: uid.UID | None = None) -> bytes:
     """Encode a frame without loss, in the image's own transfer syntax or another one.
 
+    Give the frame away, as an expression that nothing else refers to: then it is gone while what was written is
+    decoded again.
+
     Raises
     ------
     QuarantineError
         The encoder fails, or what it wrote does not decode to the same numbers.
     """
     syntax = syntax or image.transfer_syntax
+    expected = _digest(frame)
     try:
         data = _encoder(syntax)(image, frame, stream)
     except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError) as exc:
         raise QuarantineError(f"a masked frame cannot be encoded in {syntax.name}") from exc
-    written = _with_syntax(image, syntax, stream)
-    again, _ = decode(written, data)
-    if not np.array_equal(again, frame):
+    del frame
+    if _digest(decode(_with_syntax(image, syntax, stream), data)[0]) != expected:
         raise QuarantineError(f"a masked frame does not come back unchanged from {syntax.name}")
-    return data + b"\0" * (len(data) % 2)
+    return data + b"\0" if len(data) % 2 else data
+
+
+def _digest(frame: Frame) -> tuple[str, bytes]:
+    """Return what two frames have in common only if their numbers and the type of these are the same."""
+    return str(frame.dtype), hashlib.sha256(np.ascontiguousarray(frame).reshape(-1).view(np.uint8).data).digest()
 
 
 def _with_syntax(image: Image, syntax: uid.UID, stream: Codestream) -> Image:
@@ -94,7 +93,7 @@ def _with_syntax(image: Image, syntax: uid.UID, stream: Codestream) -> Image:
 
 
 def _read_codestream(image: Image, data: bytes) -> Codestream:
-    """Read precision and sign from the codestream's own header."""
+    """Read precision and sign from the codestream's own header; a damaged one raises what the libraries raise."""
     if image.transfer_syntax == uid.RLELossless:
         return Codestream(image.bits_allocated, False, image.photometric)
     if image.transfer_syntax in (*JPEG_2000, *HTJ2K):
@@ -102,6 +101,42 @@ def _read_codestream(image: Image, data: bytes) -> Codestream:
         photometric = "RGB" if image.photometric in ("YBR_RCT", "YBR_ICT") else image.photometric
         return Codestream(int(parameters["precision"]), bool(parameters["is_signed"]), photometric)
     return Codestream(read_frame_header(data).precision, False, image.photometric)
+
+
+def _decoder(syntax: uid.UID) -> Callable[[Image, Codestream, bytes], Frame]:
+    if syntax == uid.RLELossless:
+        return lambda image, _, data: decode_rle(image, data)
+    if syntax in (*JPEG_2000, *HTJ2K):
+        return _decode_jpeg_2000
+    if syntax in JPEG_LS:
+        return _decode_jpeg_ls
+    # pydicom does not let gdcm decode 12-bit JPEG, and copies what it decodes.
+    return _decode_baseline if syntax == uid.JPEGBaseline8Bit else decode_gdcm
+
+
+def _decode_jpeg_2000(image: Image, stream: Codestream, data: bytes) -> Frame:
+    buffer = openjpeg.utils.decode_pixel_data(data, version=2)
+    kind = "i" if stream.signed else "u"
+    return np.frombuffer(buffer, f"<{kind}{_container(stream)}").reshape(image.rows, image.columns, image.samples)
+
+
+def _decode_jpeg_ls(image: Image, stream: Codestream, data: bytes) -> Frame:
+    buffer, found = jpeg_ls.decode_pixel_data(data)
+    numbers = np.frombuffer(buffer, f"<u{_container(stream)}")
+    if image.samples > 1 and found["interleave_mode"] == 0:
+        return numbers.reshape(image.samples, image.rows, image.columns).transpose(1, 2, 0)
+    return numbers.reshape(image.rows, image.columns, image.samples)
+
+
+def _container(stream: Codestream) -> int:
+    """Return the bytes that the decoders use for a number of that precision."""
+    return 1 if stream.precision <= 8 else 2 if stream.precision <= 16 else 4
+
+
+def _decode_baseline(image: Image, stream: Codestream, data: bytes) -> Frame:
+    options = _options(image, stream, image.photometric)
+    array, _ = get_decoder(image.transfer_syntax).as_array(encapsulate([data]), raw=True, **options)
+    return np.array(array).reshape(image.rows, image.columns, image.samples)
 
 
 def _options(image: Image, stream: Codestream, photometric: str) -> dict[str, Any]:
@@ -120,71 +155,45 @@ def _options(image: Image, stream: Codestream, photometric: str) -> dict[str, An
     }
 
 
-def _decode(image: Image, stream: Codestream, data: bytes) -> Frame:
-    options = _options(image, stream, image.photometric)
-    array, _ = get_decoder(image.transfer_syntax).as_array(encapsulate([data]), raw=True, **options)
-    return np.array(array).reshape(image.rows, image.columns, image.samples)
-
-
 def _encoder(syntax: uid.UID) -> Callable[[Image, Frame, Codestream], bytes]:
-    if syntax in (*JPEG_LOSSLESS, uid.RLELossless):
-        return lambda image, frame, stream: _encode_gdcm(image, frame, stream, syntax)
     # The lossy variants of JPEG 2000 and JPEG-LS allow lossless codestreams (PS3.5 A.4.3, A.4.4).
-    lossless = uid.JPEG2000Lossless if syntax in JPEG_2000 else uid.JPEGLSLossless if syntax in JPEG_LS else syntax
-    return lambda image, frame, stream: _encode(image, frame, stream, lossless)
+    if syntax in JPEG_2000:
+        return _encode_jpeg_2000
+    if syntax in JPEG_LS:
+        return _encode_jpeg_ls
+    if syntax == uid.RLELossless:
+        return _encode_rle
+    return lambda image, frame, stream: encode_gdcm(image, frame, stream, syntax)
 
 
-def _encode(image: Image, frame: Frame, stream: Codestream, syntax: uid.UID) -> bytes:
-    photometric = "YBR_RCT" if image.photometric in ("YBR_RCT", "YBR_ICT") else image.photometric
-    options = _options(image, stream, photometric)
-    return bytes(get_encoder(syntax).encode(np.ascontiguousarray(frame).tobytes(), **options))
+def _encode_rle(image: Image, frame: Frame, stream: Codestream) -> bytes:
+    # pydicom's encoder is slow, and refuses 32 bits; GDCM's ends the process over an odd number of bytes.
+    if frame.nbytes % 2 == 0:
+        return encode_gdcm(image, frame, stream, uid.RLELossless)
+    options = _options(image, stream, "RGB" if image.samples > 1 else "MONOCHROME2")
+    return get_encoder(uid.RLELossless).encode(frame.tobytes(), encoding_plugin="pydicom", **options)
 
 
-def _gdcm_image(image: Image, stream: Codestream, syntax: uid.UID) -> tuple[gdcm.ImageWriter, gdcm.Image]:
-    """Return an image of one frame without its pixels, and the writer that keeps it alive."""
-    writer = gdcm.ImageWriter()
-    target = writer.GetImage()
-    target.SetNumberOfDimensions(2)
-    target.SetDimensions((image.columns, image.rows, 1))
-    # Colour stays what it is: gdcm must neither see YBR nor convert it.
-    kind = gdcm.PhotometricInterpretation.RGB if image.samples > 1 else gdcm.PhotometricInterpretation.MONOCHROME2
-    target.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    target.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-    bits = stream.precision
-    target.SetPixelFormat(gdcm.PixelFormat(image.samples, image.bits_allocated, bits, bits - 1, 0))
-    if image.samples > 1:
-        target.SetPlanarConfiguration(0)
-    return writer, target
-
-
-def _encode_gdcm(image: Image, frame: Frame, stream: Codestream, syntax: uid.UID) -> bytes:
-    writer, source = _gdcm_image(image, stream, uid.ImplicitVRLittleEndian)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetByteStringValue(np.ascontiguousarray(frame).tobytes())
-    source.SetDataElement(element)
-    converter = gdcm.ImageChangeTransferSyntax()
-    converter.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-    converter.SetInput(source)
-    if not converter.Change():
-        raise RuntimeError("gdcm does not encode this")
-    fragments = converter.GetOutput().GetDataElement().GetSequenceOfFragments()
-    parts = [fragments.GetFragment(n).GetByteValue().GetBuffer() for n in range(fragments.GetNumberOfFragments())]
-    del writer
-    return b"".join(part.encode("utf-8", "surrogateescape") for part in parts)
-
-
-def _decode_gdcm(image: Image, stream: Codestream, data: bytes) -> Frame:
-    """Decode with gdcm itself: pydicom does not let it decode 12-bit JPEG."""
-    writer, target = _gdcm_image(image, stream, image.transfer_syntax)
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(data)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    target.SetDataElement(element)
-    buffer = target.GetBuffer().encode("utf-8", "surrogateescape")
-    del writer
-    return (
-        np.frombuffer(buffer, f"<u{image.bits_allocated // 8}").reshape(image.rows, image.columns, image.samples).copy()
+def _encode_jpeg_2000(image: Image, frame: Frame, stream: Codestream) -> bytes:
+    # Only where the header says so are the colours transformed; the number names sRGB, which asks for it.
+    transformed = image.photometric in ("YBR_RCT", "YBR_ICT")
+    written: bytes = openjpeg.utils.encode_array(
+        frame[..., 0] if image.samples == 1 else frame,
+        stream.precision,
+        photometric_interpretation=int(transformed),
+        use_mct=transformed,
     )
+    return written
+
+
+def _encode_jpeg_ls(image: Image, frame: Frame, stream: Codestream) -> bytes:
+    # GDCM would need a third of the memory less, but ends the process over some precisions.
+    written: bytes = jpeg_ls.encode_pixel_data(
+        frame.tobytes(),
+        rows=image.rows,
+        columns=image.columns,
+        samples_per_pixel=image.samples,
+        bits_stored=stream.precision,
+        planar_configuration=0,
+    )
+    return written

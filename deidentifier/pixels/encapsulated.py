@@ -7,17 +7,16 @@ import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_fragmented_frames
+from pydicom.encaps import generate_fragmented_frames, parse_basic_offsets, parse_fragments
 from pydicom.uid import UID, JPEGBaseline8Bit
 
 from common.errors import QuarantineError
 from deidentifier.pixels import codecs
 from deidentifier.pixels.boxes import Boxes
-from deidentifier.pixels.codecs import Codestream
-from deidentifier.pixels.image import Image
+from deidentifier.pixels.image import Codestream, Frame, Image
 from deidentifier.pixels.jpeg import blacken_blocks
 from deidentifier.pixels.native import black_words
 
@@ -28,7 +27,8 @@ _UINT32 = (1 << 32) - 1
 Buffer = bytes | bytearray | memoryview
 
 
-Fragments = tuple[bytes, ...]
+#: Of one frame.
+Fragments = tuple[Buffer, ...]
 
 
 class Encapsulated:
@@ -76,23 +76,20 @@ class Encapsulated:
         return struct.pack(f"<{count}Q", *self._offsets), struct.pack(f"<{count}Q", *self._lengths)
 
 
-class _View(io.RawIOBase):
-    """A buffer as a file, without a copy of it."""
+class _View:
+    """A buffer as a file for pydicom: what is read is a part of the buffer, not a copy."""
 
     def __init__(self, buffer: Buffer) -> None:
         self._view, self._at = memoryview(buffer), 0
+        self.copies = False
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        part = self._view[self._at : self._at + len(target)]
-        target[: len(part)] = part
+    def read(self, size: int) -> Buffer:
+        part = self._view[self._at : self._at + size]
         self._at += len(part)
-        return len(part)
+        return bytes(part) if self.copies else part
+
+    def tell(self) -> int:
+        return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._view)}[whence]
@@ -110,14 +107,23 @@ def split_frames(header: Dataset, image: Image, value: Buffer) -> Iterator[Fragm
     """
     tables = (header.get("ExtendedOffsetTable"), header.get("ExtendedOffsetTableLengths"))
     extended = (bytes(tables[0]), bytes(tables[1])) if tables[0] and tables[1] else None
-    file = cast(BinaryIO, io.BufferedReader(_View(value)))
-    frames = generate_fragmented_frames(file, number_of_frames=image.frames, extended_offsets=extended)
+    frames = _fragmented(_View(value), image.frames, extended)
     count = 0
     while (frame := _next(frames)) is not None:
         count += any(frame)
         yield frame
     if count != image.frames:
         raise QuarantineError("the compressed pixel data does not hold as many frames as NumberOfFrames says")
+
+
+def _fragmented(view: _View, count: int, extended: tuple[bytes, bytes] | None) -> Iterator[Fragments]:
+    """Yield the fragments of each frame as parts of the buffer."""
+    file = cast(BinaryIO, view)
+    if not extended and not parse_basic_offsets(file):
+        # Then pydicom searches the fragments for the ends of frames, which it can do in bytes alone.
+        view.copies = parse_fragments(file)[0] != count
+    view.seek(0)
+    yield from generate_fragmented_frames(file, number_of_frames=count, extended_offsets=extended)
 
 
 def _next(frames: Iterator[Fragments]) -> Fragments | None:
@@ -199,14 +205,18 @@ def _mask_to_lossless(header: Dataset, image: Image, value: Buffer, boxes: Seque
     return target
 
 
-def _mask_frame(
-    header: Dataset, image: Image, frame: tuple[bytes, ...], boxes: Boxes, syntax: UID
-) -> tuple[bytes, Codestream]:
+def _mask_frame(header: Dataset, image: Image, frame: Fragments, boxes: Boxes, syntax: UID) -> tuple[bytes, Codestream]:
+    pixels, stream = _blackened(header, image, frame, boxes)
+    return codecs.encode(image, pixels.pop(), stream, syntax), stream
+
+
+def _blackened(header: Dataset, image: Image, frame: Fragments, boxes: Boxes) -> tuple[list[Frame], Codestream]:
+    """Return the decoded frame in a list, from which it can be given away."""
     pixels, stream = codecs.decode(image, b"".join(frame))
     black = black_samples(header, image, stream)
     for left, top, right, bottom in boxes:
         pixels[top:bottom, left:right] = black
-    return codecs.encode(image, pixels, stream, syntax), stream
+    return [pixels], stream
 
 
 def _mask_coefficients(header: Dataset, image: Image, value: Buffer, boxes: Sequence[Boxes]) -> Encapsulated | None:

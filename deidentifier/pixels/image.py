@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from common.errors import QuarantineError
+
+#: An array of shape (rows, columns, samples).
+Frame = npt.NDArray[Any]
 
 #: Samples per pixel that each photometric interpretation means (PS3.3 C.7.6.3.1.2).
 SAMPLES = {
@@ -68,6 +73,15 @@ class Image:
     def highest(self) -> int:
         """The largest value that BitsStored can hold."""
         return (1 << (self.bits_stored - 1)) - 1 if self.signed else (1 << self.bits_stored) - 1
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """How the numbers of a frame are encoded: bits of precision, whether signed, what the samples mean."""
+
+    precision: int
+    signed: bool
+    photometric: str
 
 
 def describe(header: Dataset, transfer_syntax: str, *, keyword: str = "PixelData", vr: str = "OW") -> Image:

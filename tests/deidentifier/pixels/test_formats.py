@@ -17,10 +17,10 @@ from pydicom.encaps import encapsulate, generate_fragmented_frames, generate_fra
 from pydicom.pixels import convert_color_space
 
 from common.errors import QuarantineError
-from deidentifier.pixels import jpeg
+from deidentifier.pixels import codecs, jpeg
 from deidentifier.pixels.black import black
 from deidentifier.pixels.boxes import Box, clip
-from deidentifier.pixels.image import describe
+from deidentifier.pixels.image import Codestream, describe
 from deidentifier.pixels.mask import mask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -350,3 +350,58 @@ def test_fewer_compressed_frames_than_said_are_quarantined() -> None:
 
 def test_boxes_are_clipped_and_empty_ones_dropped() -> None:
     assert clip([Box(-1, -1, 9, 9), Box(5, 0, 9, 3), Box(2, 2, 2, 3)], 5, 4) == (Box(0, 0, 5, 4),)
+
+
+def compressed(dataset: Dataset, frame: np.ndarray, syntax: uid.UID, precision: int) -> bytes:
+    """Encode a frame (rows, columns, samples) as our own codecs do."""
+    image = describe(dataset, syntax)
+    return codecs.encode(image, frame, Codestream(precision, False, image.photometric))
+
+
+SHAPES = [(1, 1), (3, 3), (15, 21), (16, 20)]
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rle_of_any_size(shape: tuple[int, int], bits: int, samples: int) -> None:
+    """GDCM ends the process over frames of an odd number of bytes."""
+    colour = "RGB" if samples == 3 else "MONOCHROME2"
+    dataset = header(*shape, BitsAllocated=bits, BitsStored=bits, SamplesPerPixel=samples, PlanarConfiguration=0)
+    dataset.PhotometricInterpretation = colour
+    frame = np.random.default_rng(2).integers(1, 1 << bits, (*shape, samples)).astype(f"<u{bits // 8}")
+    value = encapsulate([compressed(dataset, frame, uid.RLELossless, bits)])
+    done = mask(dataset, uid.RLELossless, value, [(Box(0, 0, 1, 1),)])
+    written = next(generate_frames(bytes(done.pixel_data), number_of_frames=1))
+    after, _ = codecs.decode(describe(dataset, uid.RLELossless), written)
+    frame[0, 0] = 0
+    assert np.array_equal(after, frame)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("precision", [2, 5, 7, 8])
+def test_jpeg_lossless_of_few_bits(precision: int, samples: int) -> None:
+    """GDCM ends the process over a byte of which fewer than 8 bits are used."""
+    dataset = header(16, 20, BitsStored=precision, SamplesPerPixel=samples, PlanarConfiguration=0)
+    dataset.PhotometricInterpretation = "RGB" if samples == 3 else "MONOCHROME2"
+    frame = np.random.default_rng(2).integers(1, 1 << precision, (16, 20, samples)).astype(np.uint8)
+    data = bytearray(compressed(dataset, frame, uid.JPEGLosslessSV1, precision))
+    # Other encoders write the precision that there is; the first number of a scan is half of it (ISO 10918-1 H.1.1).
+    data[data.index(b"\xff\xc3") + 4] = precision
+    shown = (frame.astype(int) - 128 + (1 << (precision - 1))) % 256
+    done = mask(dataset, uid.JPEGLosslessSV1, encapsulate([bytes(data)]), [(Box(0, 0, 5, 5),)])
+    written = next(generate_frames(bytes(done.pixel_data), number_of_frames=1))
+    after, _ = codecs.decode(describe(dataset, uid.JPEGLosslessSV1), written)
+    shown[:5, :5] = 0
+    assert np.array_equal(after, shown)
+
+
+def test_fragments_of_a_frame_are_found_without_an_offset_table() -> None:
+    """Several fragments for each frame, their ends told by the markers alone."""
+    dataset = sample("emri_small_jpeg_ls_lossless.dcm")
+    count = int(dataset.NumberOfFrames)
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    value = encapsulate(frames, fragments_per_frame=2, has_bot=False)
+    done = mask(dataset, uid.JPEGLSLossless, value, [(Box(0, 0, 9, 9),), *[()] * (count - 1)])
+    after = list(generate_frames(bytes(done.pixel_data), number_of_frames=count))
+    assert [before == now for before, now in zip(frames, after, strict=True)] == [False] + [True] * (count - 1)
