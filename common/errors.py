@@ -28,7 +28,7 @@ logs, task rows and pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -104,9 +104,11 @@ class QuarantineError(PermanentError):
     """A person has to decide about this instance.
 
     ``findings`` say what was found where, without values: they are kept with the task. ``result`` is what was made of
-    it nevertheless, where there is such: it is sent on if the person approves.
+    it nevertheless, where there is such: it is sent on if the person approves. ``boxes`` holds for each frame what was
+    found in its pixels, or blackened: left, top, right, bottom in pixels, for the person's eyes.
     """
 
+    boxes: Sequence[Sequence[tuple[int, int, int, int]]] = ()
     findings: tuple[dict[str, str], ...] = ()
     result: bytes | None = None
 

@@ -139,6 +139,10 @@ class Deidentifier:
             work.rewrite(program.plan_after)
         result = work.file(program.transcode)
         if self._checks_leaks:
-            result, leaks = LeakCheck(self.rules.on_leak, program, instance, original).check(work, result)
+            try:
+                result, leaks = LeakCheck(self.rules.on_leak, program, instance, original).check(work, result)
+            except QuarantineError as exc:
+                exc.boxes = work.boxes
+                raise
             return Outcome("deidentified", result, labels, work, leaks)
         return Outcome("deidentified", result, labels, work)

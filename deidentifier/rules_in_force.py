@@ -103,4 +103,4 @@ def apply(deidentifier: Deidentifier, data: bytes) -> Made:
         detail["reason"] = outcome.reason
     if outcome.leaks:
         detail["findings"] = [leak.as_record() for leak in outcome.leaks]
-    return Made(made, detail, deidentifier.rules.sha256)
+    return Made(made, detail, deidentifier.rules.sha256, outcome.work.boxes if outcome.work else ())

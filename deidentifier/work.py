@@ -12,6 +12,7 @@ from deidentifier.file_meta import write_file
 from deidentifier.instance import SOP_INSTANCE, Instance
 from deidentifier.leak_patterns import MIN_RAW
 from deidentifier.pixel_work import clean_pixels
+from deidentifier.pixels.boxes import Boxes
 from deidentifier.pixels.clean import Cleaned
 from deidentifier.pixels.finder import Finder
 from deidentifier.plan import Plan
@@ -52,6 +53,11 @@ class Work:
             self._scan, self.cleaned = clean_pixels(found, rules, self._original, finder)
         self._instance.pixels_examined = self.cleaned is not None
         self._pieces = []
+
+    @property
+    def boxes(self) -> Sequence[Boxes]:
+        """What was blackened in each frame; empty where no rule asked for pixels."""
+        return self.cleaned.boxes if self.cleaned is not None else ()
 
     @property
     def pixels_cleaned(self) -> bool:

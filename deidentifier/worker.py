@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,11 +27,12 @@ KIND = "deidentify"
 
 @dataclass(frozen=True)
 class Made:
-    """What the rules make of an instance; ``data`` is None where they discard it."""
+    """What the rules make of an instance; ``data`` is None where they discard it, ``boxes`` what they blacken."""
 
     data: bytes | None
     detail: Mapping[str, Any]
     rules_sha256: str | None
+    boxes: Sequence[Sequence[tuple[int, int, int, int]]] = ()
 
 
 Deidentify = Callable[[bytes], Made]

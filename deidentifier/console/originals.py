@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -15,6 +16,8 @@ from common.rendering import Picture, render
 from deidentifier.console.comparison import Row, compare
 from deidentifier.console.gate import administrators_only, note
 from deidentifier.console.peers import console, find_task
+from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.preview import outline
 
 blueprint = Blueprint("originals", __name__)
 _LONGEST_SIDE = 1024
@@ -30,19 +33,22 @@ class Sides:
         Of the other side; empty where there is none.
     reason
         Why there is none, or what holds it back.
+    boxes
+        For each frame of the original, what the rules in force find or blacken in it: known to a preview alone.
     """
 
     before: bytes
     after: bytes | None
     title: str
     reason: str = ""
+    boxes: Sequence[Sequence[tuple[int, int, int, int]]] = ()
 
 
 def _sides(row: dict[str, Any]) -> Sides:
     before = console().source.download(row["subject"])
     if request.args.get("preview") == "yes":
         preview = console().previews.make(before)
-        return Sides(before, preview.data, "Preview by the rules now in force", preview.reason)
+        return Sides(before, preview.data, "Preview by the rules now in force", preview.reason, preview.boxes)
     if row["state"] == "done" and row["result"]:
         return Sides(before, console().destination.download(row["result"]), "Result")
     return Sides(before, None, "", "Nothing was sent on.")
@@ -87,7 +93,15 @@ def show_frame(task: int, side: str, frame: int) -> ResponseReturnValue:
     if data is None:
         raise NotFoundError
     picture = render(BytesIO(data), Picture(frame=frame, size=_LONGEST_SIDE))
+    if side == "before" and frame <= len(sides.boxes):
+        picture = outline(picture, [Box(*box) for box in sides.boxes[frame - 1]], *size_of(data))
     return Response(picture, mimetype="image/png")
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Return the columns and rows of an image."""
+    dataset = pydicom.dcmread(BytesIO(data), force=True, specific_tags=["Rows", "Columns"])
+    return int(dataset.Columns), int(dataset.Rows)
 
 
 def count_frames(data: bytes) -> int:

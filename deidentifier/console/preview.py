@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.errors import PermanentError, QuarantineError
@@ -20,11 +21,15 @@ _KEPT = 2
 
 @dataclass(frozen=True)
 class Preview:
-    """What would become of an original now; ``data`` is None where nothing would be made, ``reason`` says why."""
+    """What would become of an original now; ``data`` is None where nothing would be made, ``reason`` says why.
+
+    ``boxes`` holds for each frame where text was found, or what is blackened: left, top, right, bottom in pixels.
+    """
 
     state: str
     data: bytes | None
     reason: str = ""
+    boxes: Sequence[Sequence[tuple[int, int, int, int]]] = ()
 
 
 class Previews:
@@ -76,7 +81,9 @@ def _try(deidentifier: Deidentifier, original: bytes) -> Preview:
     try:
         made = apply(deidentifier, original)
     except QuarantineError as exc:
-        return Preview("quarantined", exc.result, str(exc))
+        return Preview("quarantined", exc.result, str(exc), exc.boxes)
     except PermanentError as exc:
         return Preview("failed", None, str(exc))
-    return Preview("discarded", None, "The rules discard it.") if made.data is None else Preview("done", made.data)
+    if made.data is None:
+        return Preview("discarded", None, "The rules discard it.")
+    return Preview("done", made.data, boxes=made.boxes)

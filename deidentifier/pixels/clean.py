@@ -101,7 +101,7 @@ def clean(
     Raises
     ------
     QuarantineError
-        The pixels cannot be decoded or masked, or text remains readable in them.
+        The pixels cannot be decoded or masked, or text remains readable in them; then ``boxes`` tells where.
     TransientError
         An engine's service is away.
     """
@@ -119,7 +119,9 @@ def clean(
         found = _read(*_after(header, image, masked), readings, within=_around_new(boxes))
         if not any(found):
             return _cleaned(masked, boxes, readings, first)
-    raise QuarantineError("text can still be read in the pixels after masking")
+    error = QuarantineError("text can still be read in the pixels after masking")
+    error.boxes = [(*old, *new) for old, new in zip(boxes, _areas(found), strict=True)]
+    raise error
 
 
 class _Reading:

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
 from common.errors import QuarantineError
-from deidentifier.pixels.boxes import Boxes
+from deidentifier.pixels.boxes import Box, Boxes
 from deidentifier.pixels.image import KEYWORDS, describe
 from deidentifier.pixels.pictures import Picture, pictures, stored_frames
 
@@ -93,6 +93,13 @@ def framed(picture: Picture, boxes: Boxes) -> Image.Image:
     for left, top, right, bottom in boxes:
         draw.rectangle((left - 1, top - 1, right, bottom), outline=_FRAME)
     return image
+
+
+def outline(picture: bytes, boxes: Sequence[Box], columns: int, rows: int) -> bytes:
+    """Draw boxes of an image of that size into a picture of it, smaller or not; both as PNG."""
+    image = Image.open(BytesIO(picture)).convert("RGB")
+    scaled = tuple(box.scaled(image.width / columns, image.height / rows) for box in boxes)
+    return png(framed(np.asarray(image), scaled))
 
 
 def png(image: Image.Image) -> bytes:

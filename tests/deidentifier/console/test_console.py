@@ -3,9 +3,11 @@
 import re
 from io import BytesIO
 
+import numpy as np
 import pydicom
 import pytest
 import requests
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 from common.audit import verify
@@ -15,6 +17,8 @@ from deidentifier.commands.migrate import migrate_ingest
 from deidentifier.console.app import create_app
 from deidentifier.console.comparison import compare
 from deidentifier.console.settings import ConsoleSettings
+from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.finder import Finding
 
 PASSWORD = "correct horse battery"
 AUDIT_KEY = "a" * 32
@@ -199,6 +203,44 @@ def test_frames_and_a_preview_before_a_decision(console, quarantined):
     assert "Preview by the rules now in force" in elements
     assert re.search(r"0 added|[1-9]\d* removed", elements)
     assert "CompressedSamples^CT1" in elements
+
+
+class Readable:
+    """Reads the same text in one place whatever lies there: a stand-in for letters that no mask hides."""
+
+    def find(self, picture, part=None, known=()):
+        return [Finding(Box(10, 20, 60, 40), "COMPRESSED SAMPLES", 0.9)]
+
+
+OCR = """
+Labels: []
+ScopeToForward: {Labels: ALL}
+Transformations:
+  - Scope: {Labels: ALL}
+    RemoveBurnedInAnnotations: [{Type: OCR}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "side"), [("Type: OCR", "quarantined"), ("Type: Manual, BoxCoordinates: [[10, 20, 60, 40]]", "done")]
+)
+def test_the_preview_frames_what_was_found(console, quarantined, tmp_path, monkeypatch, rule, side):
+    """Also where text stays readable, so that the instance is held back: its place, never the text."""
+    (tmp_path / "rules.yaml").write_text(OCR.replace("Type: OCR", rule))
+    settings = console.extensions["console"].settings
+    object.__setattr__(settings, "rules", str(tmp_path / "rules.yaml"))
+    monkeypatch.setattr("deidentifier.deidentify.engines", lambda region: lambda name: Readable())
+    client = log_in(console, "alice")
+    page = client.get(f"/tasks/{quarantined}/frames?preview=yes").text
+    assert "framed: what the rules find in its pixels" in page
+    assert ("text can still be read" in page) == (side == "quarantined")
+    assert "COMPRESSED" not in page
+    plain, boxed = (
+        np.asarray(Image.open(BytesIO(client.get(f"/tasks/{quarantined}/frames/before/1.png{query}").data)))
+        for query in ("", "?preview=yes")
+    )
+    assert boxed[19, 30].tolist() == boxed[30, 60].tolist() == [255, 64, 64]
+    assert np.array_equal(boxed[21:39, 11:59, 0], plain[21:39, 11:59])
 
 
 def test_a_viewer_sees_no_pixels_and_approves_nothing(console, quarantined):

@@ -152,8 +152,9 @@ def test_text_that_stays_readable_is_quarantined() -> None:
         def find(self, picture: Picture, part: Box | None = None, known: Sequence[Finding] = ()) -> list[Finding]:
             return [Finding(Box(1, 1, 9, 9), "DOE", 0.9)]
 
-    with pytest.raises(QuarantineError, match="still be read"):
+    with pytest.raises(QuarantineError, match="still be read") as caught:
         cleaned(np.random.default_rng(1).integers(0, 255, (1, 128, 256), np.uint8), FIND, Everywhere())
+    assert Box(1, 1, 9, 9) in caught.value.boxes[0]
 
 
 def test_kept_text_stays() -> None:
