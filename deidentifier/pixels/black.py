@@ -2,7 +2,8 @@
 
 For grayscale that is the smallest value that BitsStored can hold, or the largest where the way to the screen inverts:
 MONOCHROME1, a negative RescaleSlope, a modality or VOI look-up table that falls (PS3.3 C.11.1, C.11.2). The extreme of
-the representation, rather than of the image, is black with every window, with none, and in every frame alike.
+the representation, rather than of the image, is black with every window, with none, and in every frame alike. A look-up
+table that neither rises nor falls is asked for its darkest entry.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from common.errors import QuarantineError
 from deidentifier.pixels.image import Image
 
 Pixels = npt.NDArray[Any]
+#: Of the stored values that a look-up table is tried with; an entry has at most 16 bits.
+_MOST_BITS = 16
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
@@ -30,7 +33,7 @@ def black(header: Dataset, image: Image) -> tuple[int, ...]:
         The palette cannot be read.
     """
     if image.photometric.startswith("MONOCHROME"):
-        return (image.highest if _inverted(header, image) else image.lowest,)
+        return (_by_tables(header, image, image.highest if _inverted(header, image) else image.lowest),)
     if image.photometric == "PALETTE COLOR":
         return (_darkest_index(header, image),)
     if image.photometric.startswith("YBR_PARTIAL"):
@@ -60,6 +63,22 @@ def _inverted(header: Dataset, image: Image) -> bool:
         _falls(header, "VOILUTSequence"),
     ]
     return sum(inversions) % 2 == 1
+
+
+def _by_tables(header: Dataset, image: Image, extreme: int) -> int:
+    """Return the extreme, or the value that look-up tables show darkest where they neither rise nor fall."""
+    tables = [keyword for keyword in ("ModalityLUTSequence", "VOILUTSequence") if keyword in header]
+    if not tables or image.bits_stored > _MOST_BITS:
+        return extreme
+    shown = np.arange(image.lowest, image.highest + 1, dtype=np.int32)
+    try:
+        shown = apply_modality_lut(shown, header)
+        if "VOILUTSequence" in tables:
+            shown = apply_voi(shown, header)
+    except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError):
+        return extreme
+    darkness = shown.astype(np.float64) * (-1 if image.photometric == "MONOCHROME1" else 1)
+    return extreme if darkness[extreme - image.lowest] == darkness.min() else image.lowest + int(darkness.argmin())
 
 
 def _functional_groups(header: Dataset, keyword: str) -> list[Dataset]:
