@@ -24,7 +24,7 @@ from deidentifier.deidentify import Deidentifier, Outcome
 from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.offline.changes import Change, compare
 from deidentifier.offline.inputs import Input, output_path, read_input
-from deidentifier.pixels.preview import write_preview
+from deidentifier.pixels.preview import boxes_of, write_preview
 from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules_file import load_rules
@@ -118,9 +118,9 @@ class Worker:
         """De-identify; draw previews, also of what goes to quarantine."""
         try:
             outcome = self._deidentifier.deidentify(data)
-        except QuarantineError:
+        except QuarantineError as exc:
             if self._job.preview:
-                write_preview(Path(self._job.preview), f"{number:06}", data, None, ())
+                write_preview(Path(self._job.preview), f"{number:06}", data, None, boxes_of(exc))
             raise
         cleaned = outcome.work.cleaned if outcome.work else None
         if self._job.preview and cleaned:

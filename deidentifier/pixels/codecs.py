@@ -187,7 +187,7 @@ def _encode_jpeg_2000(image: Image, frame: Frame, stream: Codestream) -> bytes:
 
 
 def _encode_jpeg_ls(image: Image, frame: Frame, stream: Codestream) -> bytes:
-    # GDCM would need a third of the memory less, but ends the process over some precisions.
+    # GDCM would need a third of the memory less, but ends the process over what pyjpegls refuses with an error.
     written: bytes = jpeg_ls.encode_pixel_data(
         frame.tobytes(),
         rows=image.rows,

@@ -86,6 +86,11 @@ def write_preview(folder: Path, name: str, before: bytes, after: bytes | None, b
     return written
 
 
+def boxes_of(error: QuarantineError) -> list[Boxes]:
+    """Return what was found or blackened in each frame of an instance that goes to quarantine."""
+    return [tuple(Box(*box) for box in frame) for frame in error.boxes]
+
+
 def framed(picture: Picture, boxes: Boxes) -> Image.Image:
     """Return a picture with a line around each box."""
     image = Image.fromarray(np.ascontiguousarray(picture))

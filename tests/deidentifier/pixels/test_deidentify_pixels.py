@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from deidentifier.__main__ import main
 from deidentifier.deidentify import Deidentifier, Outcome
 from deidentifier.mappings import MemoryMappings
 from deidentifier.pixels.boxes import Box
+from deidentifier.pixels.finder import Finding
 from deidentifier.pixels.preview import preview
 from deidentifier.rules_file import load_rules
 from tests.deidentifier.pixels.conftest import pixel_files
@@ -114,6 +116,21 @@ def test_the_command_draws_previews(tmp_path: Path) -> None:
     before, after = (np.asarray(Image.open(folder / name)) for name in reversed(names))
     assert after[1:5, 2:9].max() == 0
     assert before[0, 2].tolist() == [255, 64, 64]
+
+
+def test_the_command_frames_what_is_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Readable:
+        def find(self, picture: np.ndarray, part: Box | None = None, known: Sequence[Finding] = ()) -> list[Finding]:
+            return [Finding(Box(10, 20, 60, 40), "DOE", 0.9)]
+
+    monkeypatch.setattr("deidentifier.deidentify.engines", lambda region: lambda name: Readable())
+    rules, folder = tmp_path / "rules.yaml", tmp_path / "preview"
+    rules.write_text(rules_with("Type: OCR"))
+    source = str(get_testdata_file("CT_small.dcm"))
+    command = ["run", "--rules", str(rules), "--output", str(tmp_path / "out"), "--preview", str(folder), source]
+    assert main(command) != 0
+    [before] = folder.iterdir()
+    assert np.asarray(Image.open(before))[19, 30].tolist() == [255, 64, 64]
 
 
 def test_a_preview_frames_the_boxes_of_the_frame_that_is_asked_for() -> None:
