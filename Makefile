@@ -47,7 +47,7 @@ docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/aws_costs.py
 
 chaos: setup ## Kill processes and restart servers at random while 3,000 instances arrive; nothing may be lost
-	CHAOS=full $(BIN)/python -m pytest -n 0 -s tests/system/test_chaos.py
+	CHAOS=full $(BIN)/python -m pytest -n 0 -s tests/system/test_chaos.py tests/website/exports/test_kills.py
 
 screenshots: setup ## Take the manual's pictures of the running platform
 	$(BIN)/python image/screenshots.py

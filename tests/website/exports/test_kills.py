@@ -5,10 +5,12 @@ The short form runs with all tests; ``CHAOS=full`` is 2,000 instances and 20 kil
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +32,7 @@ def start_worker(desk, tmp_path):
     def start(endpoint):
         environ = {
             **os.environ, **desk.environ, "RPACS_EXPORT_ENDPOINTS": endpoint, "RPACS_TASK_LEASE_SECONDS": "5",
-            "RPACS_EXPORT_CONNECTIONS": "4",
+            "RPACS_EXPORT_CONNECTIONS": "4", "RPACS_LOG_LEVEL": "DEBUG",
         }  # fmt: skip
         command = [sys.executable, "-m", "website", "work", "--only", "export"]
         server = Server("export", command, log=tmp_path / f"worker-{len(started)}.log", environ=environ)
@@ -56,8 +58,19 @@ def release_leases(database):
         cursor.execute("UPDATE research.tasks SET lease_until = now() - interval '1 s' WHERE state = 'running'")
 
 
+def tell_no_secrets(folder, keys):
+    """Look for what the user typed in the logs of all workers and in the list of processes."""
+    texts = [file.read_text() for file in folder.glob("worker-*.log")]
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            texts.append(process.read_bytes().decode(errors="replace"))
+    assert len(texts) > KILLS
+    for name in ("access_key", "secret_key"):
+        assert not [text for text in texts if keys[name] in text]
+
+
 @pytest.mark.timeout(1800 if FULL else 300)
-def test_kills_lose_nothing_and_send_nothing_twice(desk, s3, research_database, start_worker):
+def test_kills_lose_nothing_and_send_nothing_twice(desk, s3, research_database, start_worker, tmp_path):
     desk.store(*(make_slice(number, series=number // 50, rows=64) for number in range(INSTANCES)))
     rng, lock, put = random.Random(8), threading.Lock(), []
 
@@ -83,6 +96,7 @@ def test_kills_lose_nothing_and_send_nothing_twice(desk, s3, research_database, 
                 break
         start_worker(proxy.url)
         wait_until(lambda: desk.read(identifier).state == "done", "the end", seconds=600)
+        tell_no_secrets(tmp_path, desk.keys())
         for position, written in seen:
             assert written & set(put[position:]) == set()
     done = desk.read(identifier)
