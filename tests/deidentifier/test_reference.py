@@ -34,11 +34,12 @@ class Reference:
     """Applies rules as their specification reads: transformation after transformation, rule after rule."""
 
     ORDER = ("ShiftDateTime", "RandomizeText", "RandomizeUID", "AddTags", "DeleteTags")
+    # One count for all: a store of mappings takes a value once only.
+    numbers = itertools.count(1)
 
     def __init__(self, entry: dict[str, Any], mappings: MemoryMappings) -> None:
         self.entry = entry
         self.mappings = mappings
-        self.numbers = itertools.count(1)
 
     def apply(self, dataset: Dataset) -> Dataset:
         self.patient = str(dataset.get("PatientID", "") or "")
