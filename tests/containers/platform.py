@@ -119,7 +119,13 @@ class Compose:
     def up(self, *arguments: str, seconds: float = 240) -> None:
         """Start everything and wait until it is healthy."""
         self("up", "-d", "--no-build", *arguments)
-        wait_until(lambda: self.healthy("postgresql", *RESEARCH_SIDE, *INGEST_SIDE), "healthy containers", seconds)
+        services = ("postgresql", *RESEARCH_SIDE, *INGEST_SIDE)
+        try:
+            wait_until(lambda: self.healthy(*services), "healthy containers", seconds)
+        except AssertionError as exc:
+            ill = [service for service in services if not self.healthy(service)]
+            logs = self("logs", "--no-color", "--tail", "20", *ill)
+            raise AssertionError(f"{exc}: {', '.join(ill)} are not healthy\n{self('ps')}\n{logs}") from None
 
     def down(self) -> None:
         """Remove containers, networks and volumes."""
