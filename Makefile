@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup-run setup demo demo-clean check format test test-containers secrets docs screenshots lock
+.PHONY: help setup-run setup demo demo-clean check format test test-containers secrets bench chaos docs screenshots lock
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ docs: setup ## Renew the pages of the manual that are made from the code
 	$(BIN)/python doc/environment_variables.py
 	$(BIN)/python doc/rules_reference.py
 	$(BIN)/python doc/aws_costs.py
+
+bench: setup ## Run the short form of every benchmark; each tells which of its goals fall short
+	@status=0; for file in $$(grep -l "sys.exit(main())" bench/*.py); do echo "== $$file"; $(BIN)/python $$file --quick || status=1; done; exit $$status
 
 chaos: setup ## Kill processes and restart servers at random while 3,000 instances arrive; nothing may be lost
 	CHAOS=full $(BIN)/python -m pytest -n 0 -s tests/system/test_chaos.py tests/website/exports/test_kills.py
