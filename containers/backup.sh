@@ -111,7 +111,7 @@ restore() {
   open "$identity" "$data/$name.config.age" | tar -C "$config" --numeric-owner -x
   # Keys that data was made with; passwords between services stay those of this server.
   local wanted=("$folder/website_audit_key" "$folder/website_secret_key" "$folder/website_export_key" orthanc/research_orthanc_storage_key)
-  [ "$side" = research ] || wanted=("$folder/console_audit_key" "$folder/console_secret_key" "$folder/deidentifier_submission_key")
+  [ "$side" = research ] || wanted=("$folder"/{console_{audit,secret},deidentifier_{submission,pseudonym,withdrawal,mappings_export}}_key)
   open "$keys_identity" "$keys/$name.keys.age" | tar -C "$secrets" --numeric-owner -x --overwrite "${wanted[@]}"
   # Containers that are made anew see the new files; up runs the migrations first, should the backup be older.
   # shellcheck disable=SC2086

@@ -16,6 +16,7 @@ table='
 password postgresql/postgresql_migrate_ingest deidentifier/deidentifier_postgresql_migrate
 password postgresql/postgresql_migrate_research website/website_postgresql_migrate
 password postgresql/postgresql_deidentifier deidentifier/deidentifier_postgresql
+password postgresql/postgresql_reidentify deidentifier/deidentifier_postgresql_reidentify
 password postgresql/postgresql_website website/website_postgresql
 password postgresql/postgresql_orthanc_research orthanc/research_orthanc_postgresql
 password orthanc/source_orthanc_password deidentifier/deidentifier_source_orthanc
@@ -24,6 +25,9 @@ password s3/s3_access_key orthanc/research_orthanc_s3_access_key website/reconci
 password s3/s3_secret_key orthanc/research_orthanc_s3_secret_key website/reconcile_s3_secret_key
 base64   orthanc/research_orthanc_storage_key
 password deidentifier/deidentifier_submission_key
+password deidentifier/deidentifier_pseudonym_key
+password deidentifier/deidentifier_withdrawal_key
+base64url deidentifier/deidentifier_mappings_export_key
 password deidentifier/console_secret_key
 password deidentifier/console_audit_key
 password website/website_secret_key
@@ -33,6 +37,7 @@ password website/website_export_key
 
 # A letter first: what reads values as JSON must not take a password for a number.
 make_password() { printf 'p%s' "$(openssl rand -hex 24)"; }
+make_base64url() { openssl rand -base64 32 | tr -d '\n' | tr '+/' '-_'; }
 make_base64() { openssl rand -base64 32 | tr -d '\n'; }
 
 value_of() { # kind, files: what one of them holds already, else a new one

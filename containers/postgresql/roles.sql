@@ -5,6 +5,7 @@ SET log_statement = none;
 \set migrate_ingest `cat /run/secrets/postgresql_migrate_ingest`
 \set migrate_research `cat /run/secrets/postgresql_migrate_research`
 \set deidentifier `cat /run/secrets/postgresql_deidentifier`
+\set reidentify `cat /run/secrets/postgresql_reidentify`
 \set website `cat /run/secrets/postgresql_website`
 \set orthanc_research `cat /run/secrets/postgresql_orthanc_research`
 
@@ -16,6 +17,7 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)
 ALTER ROLE rpacs_migrate_ingest LOGIN PASSWORD :'migrate_ingest';
 ALTER ROLE rpacs_migrate_research LOGIN PASSWORD :'migrate_research';
 ALTER ROLE rpacs_deidentifier LOGIN PASSWORD :'deidentifier';
+ALTER ROLE rpacs_reidentify LOGIN PASSWORD :'reidentify';
 ALTER ROLE rpacs_website LOGIN PASSWORD :'website';
 ALTER ROLE orthanc_research LOGIN PASSWORD :'orthanc_research';
 

@@ -50,6 +50,27 @@ def test_an_export_arrives_in_the_s3_server(platform):
     assert len([entry for entry in listed if entry["Key"].endswith(".dcm")]) == 5
 
 
+def test_the_way_back_and_a_withdrawn_consent(platform):
+    slices = [make_slice(number, patient="WITHDRAWN", series=703) for number in (1, 2)]
+    assert send(platform, slices) == [0, 0]
+    wait_until(lambda: len(uids(platform, 703)) == 2, "the series", 90)
+    pseudonym = str(find(platform.log_in(), platform.url, "SeriesNumber NbEquals 703")[0]["PatientID"])
+    found = platform("run", "--rm", "-T", "reidentify", pseudonym, "--reason", "board no. 7")
+    assert "WITHDRAWN" in found
+    patients = platform.folder / "config" / "ingest" / "patients.txt"
+    patients.write_text("WITHDRAWN\n")
+    patients.chmod(0o644)
+    command = ("withdraw", "--patients", "/config/patients.txt", "--output", "/config/uids.txt")
+    said = platform("run", "--rm", "-T", "administer", *command, timeout=180)
+    assert "1 patients withdrawn, 2 instances deleted" in said
+    assert len((platform.folder / "config" / "ingest" / "uids.txt").read_text().splitlines()) == 3
+    wait_until(lambda: not uids(platform, 703), "the index to forget", 120)
+    assert send(platform, slices[:1]) == [0]
+    discarded = "SELECT count(*) FROM ingest.tasks WHERE state = 'discarded'"
+    wait_until(lambda: platform.sql(discarded) != "0", "the refusal of what comes again", 90)
+    assert not uids(platform, 703)
+
+
 def crash(compose: Compose, container: str) -> None:
     """Kill a container's first process as the kernel would: Docker takes it for a crash and starts it again."""
     state = json.loads(compose.engine.docker("inspect", container))[0]["State"]
