@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pydicom
@@ -11,8 +12,10 @@ from pydicom.data import get_testdata_file
 
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
+from deidentifier.profiles.clean_text import read_vocabulary
 from deidentifier.rules_file import load_rules
 from tests.helpers.cloudformation import load
+from website.exports.destinations import load_destinations
 from website.permissions import load_permissions
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,8 @@ def test_they_are_the_shipped_ones_under_the_names_of_version_1(files):
     assert {key: text.rstrip() for key, text in files.items()} == {
         "config/de-identifier/config.yaml": (ROOT / "deidentifier/default-rules.yaml").read_text().rstrip(),
         "config/website/permissions.yaml": (ROOT / "website/default-permissions.yaml").read_text().rstrip(),
+        "config/website/destinations.yaml": (ROOT / "website/default-destinations.yaml").read_text().rstrip(),
+        "config/de-identifier/vocabulary.txt": (ROOT / "deidentifier/default-vocabulary.txt").read_text().rstrip(),
     }
 
 
@@ -48,3 +53,14 @@ def test_the_permissions_load_and_give_strangers_nothing(files):
     permissions = load_permissions(files["config/website/permissions.yaml"])
     assert not permissions.access("somebody", frozenset({"researchers"})).may("see")
     assert permissions.access("somebody", frozenset({"admin"})).may("admin")
+
+
+def test_the_destinations_load_and_are_none_and_the_example_is_one(files):
+    text = files["config/website/destinations.yaml"]
+    assert load_destinations(text) == {}
+    example = "\n".join(line[2:] for line in text.splitlines() if re.match("# (Dest|  )", line))
+    assert set(load_destinations(example)) == {"trial"}
+
+
+def test_the_vocabulary_loads_and_keeps_no_word(files):
+    assert not read_vocabulary(files["config/de-identifier/vocabulary.txt"])

@@ -160,15 +160,23 @@ START = LOGS | {
 BUCKET = {"s3:ListBucket", "s3:GetBucketLocation", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"}
 KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
 READ = {"s3:GetObject", "kms:Decrypt"}
+EXPORT = {
+    "cognito-idp:AdminListGroupsForUser",
+    "sts:AssumeRole",
+    "s3:PutObject",
+    "s3:PutObjectAcl",
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+}
 ACTIONS = {
     "SourceOrthancRole": BUCKET | KEY,
     "ResearchOrthancRole": BUCKET | KEY,
     "IngestFollowerRole": READ | {"cloudwatch:PutMetricData"},
     "DeidentifierRole": READ,
     "ConsoleRole": READ,
-    "PortalRole": READ | {"cognito-idp:AdminListGroupsForUser"},
+    "PortalRole": READ | EXPORT,
     "ResearchFollowerRole": READ | {"cloudwatch:PutMetricData"},
-    "ResearchWorkerRole": READ | {"cognito-idp:AdminListGroupsForUser", "sts:AssumeRole"},
+    "ResearchWorkerRole": READ | EXPORT,
     "SourceOrthancExecutionRole": START | {"ssm:GetParameters"},
     "ResearchOrthancExecutionRole": START | {"ssm:GetParameters"},
     **{
@@ -195,17 +203,37 @@ ACTIONS = {
 }
 
 
+def role_statements(role) -> list[dict]:
+    """Every statement of a role's policies."""
+    return [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+
+
+def role_actions(role) -> set[str]:
+    """Every action that a role's policies allow."""
+    actions = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in role_statements(role)]
+    return {action for listed in actions for action in listed}
+
+
 def test_each_role_may_do_this_and_nothing_else():
-    stack = Stack(parameters(RepositoryUrl="https://example.org/research-pacs.git"))
-    roles = stack.of_type("AWS::IAM::Role")
+    given = {"RepositoryUrl": "https://example.org/research-pacs.git", "ExportBucketName": "research-exports-*"}
+    roles = Stack(parameters(**given)).of_type("AWS::IAM::Role")
     assert set(roles) == set(ACTIONS)
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role, name
-        statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
-        actions = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in statements]
-        assert {action for listed in actions for action in listed} == ACTIONS[name], name
-        assert not [action for listed in actions for action in listed if "*" in action], name
-        assert all(statement["Effect"] == "Allow" for statement in statements), name
+        assert role_actions(role) == ACTIONS[name], name
+        assert not [action for action in role_actions(role) if "*" in action], name
+        assert all(statement["Effect"] == "Allow" for statement in role_statements(role)), name
+
+
+@pytest.mark.parametrize("name", ["PortalRole", "ResearchWorkerRole"])
+def test_exports_reach_the_buckets_named_in_the_form_and_roles_of_one_prefix(name):
+    without = Stack(parameters()).of_type("AWS::IAM::Role")[name]
+    assert not {action for action in role_actions(without) if action.startswith("s3:Put")}
+    given = Stack(parameters(ExportBucketName="research-exports-*")).of_type("AWS::IAM::Role")[name]
+    [write] = [s for s in role_statements(given) if "s3:PutObject" in s["Action"]]
+    assert write["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:s3:::${ExportBucketName}/*"}
+    [assume] = [s for s in role_statements(given) if s["Action"] == "sts:AssumeRole"]
+    assert assume["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:iam::*:role/research-pacs-export-*"}
 
 
 def test_originals_are_for_their_orthanc_alone(stack):

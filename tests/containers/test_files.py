@@ -67,9 +67,7 @@ def test_no_dependency_crosses_the_sides():
     for name, service in SERVICES.items():
         for other in service.get("depends_on", {}):
             if other != "postgresql":
-                sides = [
-                    {"ingest"} if each in ON_BOTH else set(SERVICES[each]["networks"]) for each in (name, other)
-                ]
+                sides = [{"ingest"} if each in ON_BOTH else set(SERVICES[each]["networks"]) for each in (name, other)]
                 assert sides[0] == sides[1], (name, other)
 
 
@@ -129,7 +127,7 @@ def test_variables_of_the_example_are_variables_of_the_file():
 
 
 def test_commands_of_the_file_are_commands_of_ours():
-    for name, service in SERVICES.items():
+    for service in SERVICES.values():
         words = service.get("command", [])
         if "deidentifier" in service["image"] and "entrypoint" not in service:
             assert (ROOT / "deidentifier" / "commands" / f"{words[0]}.py").exists()
