@@ -179,6 +179,8 @@ def _postgresql(values: Mapping[str, Any], role: str) -> dict[str, Any]:
         # A replaced container must not wait for the lock of the one that was killed.
         "Lock": False,
         "IndexConnectionsCount": 8,
+        # Serializable, the default, lets senders beside each other fail: "could not serialize access".
+        "TransactionMode": "ReadCommitted",
         "MaximumConnectionRetries": 60,
         "ConnectionRetryInterval": 2,
     }

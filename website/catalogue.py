@@ -59,6 +59,13 @@ class ResultPage:
     next: str | None
 
 
+_IDENTIFIERS: dict[Level, tuple[str, ...]] = {
+    "study": ("StudyInstanceUID",),
+    "series": ("StudyInstanceUID", "SeriesInstanceUID"),
+    "instance": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+}
+
+
 class Catalogue:
     """The index as the pages see it. Every method takes a query that holds the user's permissions already."""
 
@@ -179,7 +186,7 @@ class Catalogue:
         return self._index.document(found[0].instance or "")
 
     def table(self, node: Node, level: Level, wanted: Sequence[str]) -> tuple[list[str], Iterator[dict[str, Any]]]:
-        """Return the columns of a table and its rows: identifiers and counts, then elements.
+        """Return a table's columns and its rows: identifiers and counts, then the wanted elements or the usual ones.
 
         Raises
         ------
@@ -188,7 +195,8 @@ class Catalogue:
         """
         if len(wanted) > _MOST_COLUMNS:
             raise QueryError(f"a table has at most {_MOST_COLUMNS} columns")
-        columns = list(wanted or self.columns(level))
+        # By default with what names the row in every other DICOM program.
+        columns = list(wanted or dict.fromkeys((*_IDENTIFIERS[level], *self.columns(level))))
         for keyword in columns:
             _path(keyword)
         counts = {"study": ["Series", "Instances"], "series": ["Instances"], "instance": []}[level]

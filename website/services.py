@@ -43,7 +43,7 @@ def build_services(settings: WebsiteSettings, database: Database, storage: Stora
     """Make the services that the settings describe."""
     accounts = Accounts(Path(settings.accounts_file)) if settings.authentication == "local" else None
     if accounts is not None:
-        accounts.read()  # a missing or damaged file is told at start, not at the first login
+        accounts.read()  # a damaged file is told at start, not at the first login
     directory = accounts or _cognito(settings)
     max_age = timedelta(hours=settings.groups_max_age_hours)
     users = Users(database, SCHEMA, max_age=max_age, directory=directory)

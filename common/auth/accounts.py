@@ -8,12 +8,14 @@
         password: scrypt$32768$8$3$…
         disabled: false
 
-The file is read again when it changes, so that a new password, group or a disabled account holds at once.
+The file is read again when it changes, so that a new password, group or a disabled account holds at once. Where there is
+no file there are no accounts: a new installation starts, and nobody can log in before the first account is added.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import threading
@@ -27,6 +29,8 @@ from common.auth import passwords
 from common.auth.identity import Identity
 from common.errors import ConfigurationError, NotFoundError, UnauthenticatedError
 
+_log = logging.getLogger(__name__)
+_NO_FILE = (0, 0)
 _NAME = re.compile(r"[\w.@+-]{1,128}")
 
 
@@ -45,7 +49,7 @@ class Accounts:
     Raises
     ------
     ConfigurationError
-        From every method: the file is missing, unreadable, or not of this shape.
+        From every method: the file is unreadable, or not of this shape.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,6 +66,10 @@ class Accounts:
                 if self._stamp != (status.st_mtime_ns, status.st_ino):
                     self._accounts = _parse(self._path.read_text(), self._path.name)
                     self._stamp = (status.st_mtime_ns, status.st_ino)
+            except FileNotFoundError:
+                if self._stamp != _NO_FILE:
+                    _log.warning("there is no accounts file: nobody can log in before the command users add makes it")
+                self._accounts, self._stamp = {}, _NO_FILE
             except OSError as exc:
                 raise ConfigurationError(f"the accounts file cannot be read: {exc.strerror}") from exc
             return self._accounts
@@ -134,7 +142,7 @@ class Accounts:
         descriptor = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
         with os.fdopen(descriptor) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            accounts = dict(self.read()) if self._path.exists() else {}
+            accounts = dict(self.read())
             edit(accounts)
             _write(self._path, accounts)
 

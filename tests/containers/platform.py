@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
 RESEARCH_SIDE = ("portal", "workers", "research-orthanc", "s3")
 INGEST_SIDE = ("source-orthanc", "follower", "deidentifier", "console")
+EVERYTHING = ("postgresql", *RESEARCH_SIDE, *INGEST_SIDE)
 ONE_SHOT = ("migrate-ingest", "migrate-research")
 
 
@@ -116,10 +117,9 @@ class Compose:
                 return False
         return True
 
-    def up(self, *arguments: str, seconds: float = 240) -> None:
-        """Start everything and wait until it is healthy."""
+    def up(self, *arguments: str, services: tuple[str, ...] = EVERYTHING, seconds: float = 240) -> None:
+        """Start everything that the profiles name, and wait until some services are healthy."""
         self("up", "-d", "--no-build", *arguments)
-        services = ("postgresql", *RESEARCH_SIDE, *INGEST_SIDE)
         try:
             wait_until(lambda: self.healthy(*services), "healthy containers", seconds)
         except AssertionError as exc:

@@ -35,10 +35,8 @@ def start(compose):
             **variables,
         }
         options = [f"--env={name}={value}" for name, value in given.items()]
-        folder = f"{compose.folder}/certificates"
-        started.append(
-            compose.engine.docker("run", "-d", *LOCKED_DOWN, "-v", f"{folder}:{folder}:ro", *options, IMAGE).strip()
-        )
+        mount = f"{compose.folder}/certificates:/certificates:ro"
+        started.append(compose.engine.docker("run", "-d", *LOCKED_DOWN, "-v", mount, *options, IMAGE).strip())
 
         def ready() -> bool:
             inspected = json.loads(compose.engine.docker("inspect", started[-1]))[0]["State"]
@@ -66,7 +64,7 @@ def test_store_and_forward_by_tls(start, compose):
     ours, scanner, receiver = (authority.issue(name) for name in ("orthanc", "scanner", "receiver"))
     with receive_by_tls(receiver) as peer:
         http, dicom = start(
-            RPACS_ORTHANC_DICOM_TLS_FOLDER=str(ours),
+            RPACS_ORTHANC_DICOM_TLS_FOLDER=f"/certificates/{ours.name}",
             RPACS_ORTHANC_MODALITIES="CT1=SCANNER@localhost:104",
             RPACS_ORTHANC_EXTRA_JSON=json.dumps(tls_modality(peer.port)),
         )

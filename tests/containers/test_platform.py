@@ -119,8 +119,7 @@ def test_each_side_starts_alone(platform, tmp_path, profile, own):
     alone.write_env({"COMPOSE_PROFILES": profile, "RPACS_DESTINATION_ORTHANC_HOSTNAME": "https://localhost:1"})
     alone.make_secrets()
     try:
-        alone("up", "-d", "--no-build")
-        wait_until(lambda: alone.healthy("postgresql", *own), "one side", 240)
+        alone.up(services=("postgresql", *own))
         others = set(RESEARCH_SIDE + INGEST_SIDE) - set(own)
         assert not [service for service in others if alone.containers(service)]
     finally:

@@ -11,10 +11,9 @@ from pynetdicom.sop_class import CTImageStorage
 
 from demo.send import AE_TITLE
 from tests.containers.engine import wait_until
-from tests.containers.platform import INGEST_SIDE, ONE_SHOT, RESEARCH_SIDE, Compose, find
+from tests.containers.platform import EVERYTHING, ONE_SHOT, RESEARCH_SIDE, Compose, find
 from tests.helpers.slices import make_slice
 
-LASTING = ("postgresql", *RESEARCH_SIDE, *INGEST_SIDE)
 _CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('CONNECTED')"
 
 
@@ -38,7 +37,8 @@ def test_what_is_sent_is_found_without_its_identity(platform):
     wait_until(lambda: len(find(session, platform.url, "Modality StrEquals CT")) >= 5, "the instances", 90)
     found = find(session, platform.url)
     assert "SMOKE" not in str(found)
-    wait_until(lambda: platform.sql("SELECT count(*) FROM ingest.tasks WHERE state = 'done'") >= "5", "the tasks", 30)
+    done = "SELECT count(*) FROM ingest.tasks WHERE state = 'done'"
+    wait_until(lambda: int(platform.sql(done)) >= 5, "the tasks", 30)
 
 
 def test_an_unlisted_sender_is_refused(platform):
@@ -108,7 +108,7 @@ def test_neither_side_owns_the_other(platform):
     assert platform.sql("SELECT has_database_privilege('orthanc_research', 'research_pacs', 'CONNECT')") == "f"
 
 
-@pytest.mark.parametrize("service", LASTING)
+@pytest.mark.parametrize("service", EVERYTHING)
 def test_containers_are_locked_down(platform, service):
     inspected = platform.inspect(service)
     host, config = inspected["HostConfig"], inspected["Config"]
@@ -127,7 +127,7 @@ def test_containers_are_locked_down(platform, service):
     assert platform.exec(service, "touch", "/usr/written").returncode != 0
 
 
-@pytest.mark.parametrize("service", LASTING)
+@pytest.mark.parametrize("service", EVERYTHING)
 def test_secrets_are_readable_by_their_service_alone(platform, service):
     mounted = platform.exec(service, "ls", "-ln", "/run/secrets").stdout.splitlines()
     user = platform.inspect(service)["Config"]["User"].split(":")[0]
@@ -139,7 +139,7 @@ def test_secrets_are_readable_by_their_service_alone(platform, service):
 def test_no_secret_in_what_the_engine_shows(platform):
     secrets = [file.read_text() for file in (platform.folder / "secrets").rglob("*") if file.is_file()]
     assert len(secrets) > 20
-    shown = platform.engine.docker("inspect", *(platform.containers(name)[0] for name in (*LASTING, *ONE_SHOT)))
+    shown = platform.engine.docker("inspect", *(platform.containers(name)[0] for name in (*EVERYTHING, *ONE_SHOT)))
     shown += platform("logs", "--no-color")
     names = ("deidentifier", "website", "orthanc", "postgresql", "s3")
     for name in names:

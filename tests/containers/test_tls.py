@@ -7,7 +7,6 @@ import shutil
 import pytest
 import requests
 
-from tests.containers.engine import wait_until
 from tests.containers.platform import RESEARCH_SIDE
 from tests.helpers.certificates import Authority
 
@@ -27,12 +26,13 @@ def by_tls(platform, tmp_path):
             "RPACS_PROXY_TLS": "/tls/certificate.pem /tls/key.pem",
         }
     )
-    platform("up", "-d", "--no-build")
-    wait_until(lambda: platform.healthy("proxy", *RESEARCH_SIDE), "the proxy", 180)
-    yield platform, str(authority.trusted)
-    platform("rm", "--stop", "--force", "proxy")
-    platform.write_env({})
-    platform.up()
+    try:
+        platform.up(services=("proxy", *RESEARCH_SIDE))
+        yield platform, str(authority.trusted)
+    finally:
+        platform("rm", "--stop", "--force", "proxy")
+        platform.write_env({})
+        platform.up()
 
 
 def test_the_portal_by_tls(by_tls):

@@ -70,6 +70,7 @@ def test_index_in_postgresql(render):
     assert configuration["PostgreSQL"]["EnableStorage"] is False
     assert configuration["PostgreSQL"]["EnableSsl"] is True
     assert configuration["PostgreSQL"]["Lock"] is False
+    assert configuration["PostgreSQL"]["TransactionMode"] == "ReadCommitted"
     assert any(plugin.endswith("PostgreSQLIndex.so") for plugin in configuration["Plugins"])
 
 

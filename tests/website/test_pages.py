@@ -62,6 +62,7 @@ def test_a_ct_only_user_gets_ct_only(portal_with_orthanc, store) -> None:
     assert store.ids[6] not in page
     rows = list(csv.DictReader(io.StringIO(client.get("/search.csv?level=instance").data.decode("utf-8-sig"))))
     assert {row["OrthancInstance"] for row in rows} == permitted
+    assert all(row["StudyInstanceUID"] and row["SeriesInstanceUID"] and row["SOPInstanceUID"] for row in rows)
     offered = client.get("/search/suggest", query_string={"q": "Modality StrEquals ", "at": "19"}).json["items"]
     assert [each["text"] for each in offered] == ["CT"]
     facets = client.get("/search/overview").text.split('class="facets', 1)[1].split("</aside>")[0]
