@@ -155,7 +155,8 @@ class Compose:
 
 
 def find(session: requests.Session, url: str, query: str = "") -> list[dict[str, object]]:
-    """Return the instances that the portal finds."""
-    answer = session.get(f"{url}/search.jsonl", params={"q": query, "level": "instance"}, timeout=60)
+    """Return the instances that the portal finds: their patient and their UIDs."""
+    asked = {"q": query, "level": "instance", "columns": "PatientID,SeriesInstanceUID,SOPInstanceUID"}
+    answer = session.get(f"{url}/search.jsonl", params=asked, timeout=60)
     assert answer.ok, f"{answer.status_code} {answer.text[:500]}"
     return [json.loads(line) for line in answer.text.splitlines()]

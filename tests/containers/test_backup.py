@@ -70,7 +70,12 @@ def test_both_sides_come_back(platform, identities, tmp_path):
 def check_what_lies_where(compose: Compose, folder, identities) -> None:
     """Nothing is readable without the private keys; what mappings were derived with is not among the data."""
     files = list(folder.rglob("*.age"))
-    assert len(files) == 9
+    assert sorted((file.parent.name, file.name.split("-")[0], file.name.split(".")[1]) for file in files) == [
+        *[("data", "ingest", part) for part in ("config", "database")],
+        *[("data", "research", part) for part in ("config", "database", "files", "orthanc", "s3")],
+        *[("keys", "ingest", part) for part in ("keys", "secret")],
+        ("keys", "research", "keys"),
+    ]
     assert all(file.read_bytes().startswith(b"age-encryption.org/v1") for file in files)
     assert compose.sql("SELECT count(*) FROM ingest.mapping_secret") == "1"
     secret_bytes = bytes.fromhex(compose.sql("SELECT encode(secret, 'hex') FROM ingest.mapping_secret"))
