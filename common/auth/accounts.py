@@ -8,8 +8,8 @@
         password: scrypt$32768$8$3$…
         disabled: false
 
-The file is read again when it changes, so that a new password, group or a disabled account holds at once. Where there is
-no file there are no accounts: a new installation starts, and nobody can log in before the first account is added.
+The file is read again when it changes, so that a new password, group or a disabled account holds at once. Where there
+is no file there are no accounts: a new installation starts, and nobody can log in before the first account is added.
 """
 
 from __future__ import annotations

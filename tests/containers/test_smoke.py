@@ -20,8 +20,8 @@ _CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.ar
 def send(compose: Compose, slices: list[bytes], aet: str = AE_TITLE) -> list[int]:
     """Send slices from outside; return the answers' status (-1: no association).
 
-    What gets no answer is sent again on another association, as a modality does: pynetdicom's own thread takes an answer
-    now and then that its caller waits for.
+    What gets no answer is sent again on another association, as a modality does: pynetdicom's own thread takes an
+    answer now and then that its caller waits for.
     """
     statuses: list[int] = []
     for _ in range(5):
