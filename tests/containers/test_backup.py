@@ -30,8 +30,8 @@ def mappings(compose: Compose) -> str:
     return compose.sql("SELECT md5(string_agg(m::text, ',' ORDER BY m::text)) FROM ingest.mappings AS m")
 
 
-def secret(compose: Compose) -> str:
-    return compose.sql("SELECT md5(secret) FROM ingest.mapping_secret")
+def pseudonym_key(compose: Compose) -> bytes:
+    return (compose.folder / "secrets" / "deidentifier" / "deidentifier_pseudonym_key").read_bytes()
 
 
 def test_both_sides_come_back(platform, identities, tmp_path):
@@ -39,7 +39,7 @@ def test_both_sides_come_back(platform, identities, tmp_path):
     assert send(compose, [make_slice(number, patient="BACKUP", series=801) for number in range(1, 6)]) == [0] * 5
     wait_until(lambda: len(find(compose.log_in(), compose.url, "SeriesNumber NbEquals 801")) == 5, "the series", 90)
     before = {row["SOPInstanceUID"] for row in find(compose.log_in(), compose.url)}
-    known = mappings(compose), secret(compose)
+    known = mappings(compose), pseudonym_key(compose)
     environ = {**compose.environment(), **identities}
     names = {}
     for side in ("ingest", "research"):
@@ -55,7 +55,7 @@ def test_both_sides_come_back(platform, identities, tmp_path):
         run(command, environ=environ)
     compose.up()
     assert {row["SOPInstanceUID"] for row in find(compose.log_in(), compose.url)} == before
-    assert (mappings(compose), secret(compose)) == known
+    assert (mappings(compose), pseudonym_key(compose)) == known
     instance = find(compose.log_in(), compose.url, "SeriesNumber NbEquals 801")[0]
     assert instance
     verified = compose.exec("workers", "python3", "-m", "website", "audit", "verify", timeout=120)
@@ -77,8 +77,6 @@ def check_what_lies_where(compose: Compose, folder, identities) -> None:
         ("keys", "research", "keys"),
     ]
     assert all(file.read_bytes().startswith(b"age-encryption.org/v1") for file in files)
-    assert compose.sql("SELECT count(*) FROM ingest.mapping_secret") == "1"
-    secret_bytes = bytes.fromhex(compose.sql("SELECT encode(secret, 'hex') FROM ingest.mapping_secret"))
     for file in (folder / "data").glob("ingest-*.database.age"):
         opened = subprocess.run(
             ["docker", "exec", "-i", compose.containers("postgresql")[0], "sh", "-c",
@@ -86,8 +84,8 @@ def check_what_lies_where(compose: Compose, folder, identities) -> None:
             env={"PATH": "/usr/bin:/bin", **compose.engine.environ}, input=file.read_bytes(), capture_output=True,
             check=True, timeout=120,
         ).stdout  # fmt: skip
-        assert b"mapping_secret" in opened
-        assert secret_bytes.hex().encode() not in opened
+        assert b"COPY ingest.mappings" in opened
+        assert pseudonym_key(compose) not in opened
     refused = run_backup(
         compose, identities | {"RPACS_BACKUP_KEYS_RECIPIENT": identities["RPACS_BACKUP_RECIPIENT"]}, folder
     )
