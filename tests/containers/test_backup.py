@@ -20,6 +20,8 @@ def identities(platform, tmp_path_factory):
     folder, environ = tmp_path_factory.mktemp("identities"), {}
     for name in ("", "KEYS_"):
         made = platform.engine.docker("exec", platform.containers("postgresql")[0], "age-keygen")
+        # Without the line that age-keygen prints beside its output.
+        made = "".join(line for line in made.splitlines(keepends=True) if not line.startswith("Public key:"))
         (folder / f"{name}identity").write_text(made)
         (public,) = (line.split()[-1] for line in made.splitlines() if line.startswith("# public key"))
         environ |= {f"RPACS_BACKUP_{name}RECIPIENT": public, f"RPACS_BACKUP_{name}IDENTITY": f"{folder}/{name}identity"}
