@@ -261,19 +261,18 @@ _TEXT = "(element #>> '{}')"
 _PLAIN = f"{_TEXT} ~ '^{PLAIN_NUMBER.pattern}$'"
 
 
-# Of one plain number, as is the rule: reading it from the text of the array takes half the time of finding out first.
-_ONLY = rf'^\["({PLAIN_NUMBER.pattern.replace("(", "(?:")})"\]$'
-
-
 def _entry_compares(sign: str) -> Callable[[_Entry, Operand], Fragment]:
     def make(entry: _Entry, operand: Operand) -> Fragment:
         stored = f"CASE WHEN jsonb_typeof(element) = 'number' THEN element::float8 {sign} %s ELSE false END"
         read = f"CASE WHEN {_PLAIN} THEN {_TEXT}::float8 {sign} %s ELSE false END"
+        # One plain number is the rule. A pattern that captures nothing costs a third of one that does.
+        only = f"({entry.texts} ->> 0)"
         return (
-            f"coalesce(substring({entry.texts}::text FROM '{_ONLY}')::float8 {sign} %s,"  # noqa: S608
-            f" CASE WHEN {entry.numbers} IS NOT NULL"
+            f"CASE WHEN ({entry.texts} -> 1) IS NULL AND {only} ~ '^{PLAIN_NUMBER.pattern}$'"  # noqa: S608
+            f" THEN {only}::float8 {sign} %s"
+            f" WHEN {entry.numbers} IS NOT NULL"
             f" THEN EXISTS (SELECT FROM {_elements(entry.numbers)} WHERE {stored})"
-            f" ELSE EXISTS (SELECT FROM {_elements(entry.texts)} WHERE {read}) END)",
+            f" ELSE EXISTS (SELECT FROM {_elements(entry.texts)} WHERE {read}) END",
             [operand, operand, operand],
         )
 
