@@ -2,13 +2,15 @@
 """Take out of an installed virtual environment what no process of ours can reach: the last step of an image's build.
 
 What goes: test suites and caches, AWS services that we never call, programs and languages of bindings that are not
-Python's, and the copies of one shared object under several names (a wheel cannot hold symbolic links, so these come
-back as links). What remains is what the lock file's hashes vouched for. Run as ``slim.py FOLDER``.
+Python's, the copies of one shared object under several names (a wheel cannot hold symbolic links, so these come back as
+links), and the symbols for debuggers of two codecs. What remains is what the lock file's hashes vouched for. Run as
+``slim.py FOLDER``, where binutils is installed.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,9 @@ USELESS = (
     "flask_bootstrap/static/**/bootswatch",
     # The standard's dictionary, which we have of pydicom.
     "_gdcm/XML",
+    "pydicom/data/test_files",
+    # Codes of structured reports, for those who write them.
+    "pydicom/sr",
     # What rich colours source code with; nobody asks it to.
     "pygments",
     "boto3/examples",
@@ -40,6 +45,9 @@ USELESS = (
     "pillow.libs/libavif*",
 )
 
+#: Five sixths of these are symbols that only a debugger reads.
+STRIPPED = ("_CharLS*.so", "_openjpeg*.so")
+
 
 def main() -> None:
     """Slim the packages below the folder given."""
@@ -48,6 +56,7 @@ def main() -> None:
         remove_useless(folder)
         remove_services(folder / "botocore" / "data")
         link_copies(folder)
+        strip(folder)
         print(f"{folder}: {before >> 20} MB, now {size(folder) >> 20} MB")
 
 
@@ -88,6 +97,12 @@ def link_copies(folder: Path) -> None:
         if first != file:
             file.unlink()
             file.symlink_to(first.name)
+
+
+def strip(folder: Path) -> None:
+    """Remove the symbols that nothing is linked by."""
+    for file in (file for pattern in STRIPPED for file in folder.glob(pattern)):
+        subprocess.run(["strip", "--strip-unneeded", file], check=True)
 
 
 if __name__ == "__main__":

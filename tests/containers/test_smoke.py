@@ -177,3 +177,14 @@ def test_a_stopped_container_ends_by_itself(platform):
     for service in ("workers", "follower", "portal", "console"):
         assert platform.inspect(service)["State"]["ExitCode"] in (0, 143), service
     platform("start", "workers", "follower", "portal", "console")
+
+
+@pytest.mark.parametrize(("name", "megabytes"), [("deidentifier", 250), ("website", 200)])
+def test_an_image_adds_little_to_its_base(platform, name, megabytes):
+    """What finds burned-in text is a layer of its own, and not counted."""
+    lines = platform.engine.docker(
+        "history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", f"research-pacs/{name}:test"
+    ).splitlines()
+    sizes = {line.split(" ", 1)[1]: int(line.split(" ", 1)[0]) for line in lines[:-1] if line.split(" ")[0] != "0"}
+    assert any("/opt/venv" in made for made in sizes)
+    assert sum(size for made, size in sizes.items() if "/opt/ocr" not in made.split("#")[0]) <= megabytes * 10**6
