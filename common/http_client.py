@@ -15,7 +15,7 @@ from io import BytesIO
 
 import pycurl
 
-__all__ = ["Answer", "HttpClient", "HttpError"]
+__all__ = ["Answer", "HttpClient", "HttpError", "TooLargeError"]
 
 _NAMES = {
     pycurl.E_COULDNT_RESOLVE_HOST: "its name is not known",
@@ -32,6 +32,10 @@ _BUFFER = 512 * 1024
 
 class HttpError(Exception):
     """There is no whole answer; the message names no address."""
+
+
+class TooLargeError(HttpError):
+    """The answer has more bytes than were wanted; none of them were kept."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +68,40 @@ class HttpClient:
         self._lock = threading.Lock()
 
     def request(
-        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        largest: int = 0,
     ) -> Answer:
         """Send a request, wait for the whole answer.
+
+        Parameters
+        ----------
+        largest
+            Bytes that the answer may have; 0 for any number.
 
         Raises
         ------
         HttpError
             The server is away, hangs, or closes the connection before its answer ends.
+        TooLargeError
+            It would be larger than that.
         """
         curl, answer = self._take(), BytesIO()
         curl.setopt(pycurl.URL, self._url + path)
         curl.setopt(pycurl.WRITEFUNCTION, answer.write)
+        curl.setopt(pycurl.MAXFILESIZE_LARGE, largest)
         curl.setopt(pycurl.HTTPHEADER, ["Expect:", *(f"{name}: {value}" for name, value in (headers or {}).items())])
         _set_method(curl, method, body)
         try:
             curl.perform()
         except pycurl.error as exc:
             curl.close()
+            if exc.args[0] == pycurl.E_FILESIZE_EXCEEDED:
+                raise TooLargeError("the answer is too large") from None
             # "from None": libcurl's messages hold addresses.
             raise HttpError(_NAMES.get(int(exc.args[0]), f"error {exc.args[0]} of libcurl")) from None
         status = int(curl.getinfo(pycurl.RESPONSE_CODE))

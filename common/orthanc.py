@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import urllib3
 
 from common.errors import NotFoundError, OrthancUnavailableError, RefusedError, StorageFullError
-from common.http_client import Answer, HttpClient, HttpError
+from common.http_client import Answer, HttpClient, HttpError, TooLargeError
 
 __all__ = ["READINESS_INSTANCE", "Change", "ChangesPage", "Orthanc", "UploadAnswer"]
 
@@ -143,6 +143,13 @@ class Orthanc:
         """Return the DICOM file."""
         return self._request("GET", f"/instances/{instance_id}/file").data
 
+    def download_small(self, instance_id: str, largest: int) -> bytes | None:
+        """Return the DICOM file; None where it has more than ``largest`` bytes and is better streamed."""
+        try:
+            return self._request("GET", f"/instances/{instance_id}/file", largest=largest).data
+        except TooLargeError:
+            return None
+
     def upload(self, data: bytes | memoryview) -> UploadAnswer:
         """Store a DICOM file.
 
@@ -211,10 +218,18 @@ class Orthanc:
         return response
 
     def _request(
-        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        largest: int = 0,
     ) -> Answer:
         try:
-            answer = self._client.request(method, path, body=body, headers=headers)
+            answer = self._client.request(method, path, body=body, headers=headers, largest=largest)
+        except TooLargeError:
+            raise
         except HttpError as exc:
             raise OrthancUnavailableError(f"{_describe(method, path)}: Orthanc does not answer ({exc})") from None
         if answer.status >= 300:

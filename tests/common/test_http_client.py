@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from common.http_client import HttpClient, HttpError
+from common.http_client import HttpClient, HttpError, TooLargeError
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -99,3 +99,11 @@ def test_threads_share_a_client(server):
     for thread in threads:
         thread.join()
     assert answers == [True] * 8
+
+
+def test_an_answer_that_is_too_large_is_not_taken(server):
+    http = client(server)
+    assert http.request("GET", "/", largest=5).data == b"hello"
+    with pytest.raises(TooLargeError):
+        http.request("GET", "/", largest=4)
+    assert http.request("GET", "/").data == b"hello"

@@ -18,7 +18,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.handlers import convert_body_to_file_like_object
 
+from common import __version__
 from common.errors import NotFoundError, RefusedError, ResearchPacsError, StorageUnavailableError
 from common.storage_errors import typed_errors
 from website.exports.destinations import Destination
@@ -74,13 +76,23 @@ class Bucket:
                 max_pool_connections=connections + 2,
                 retries={"total_max_attempts": 1},  # decided in one place, where it can be interrupted
                 signature_version="s3v4",
-                s3={"addressing_style": "auto" if self._amazon else "path", "us_east_1_regional_endpoint": "regional"},
+                s3={
+                    "addressing_style": "auto" if self._amazon else "path",
+                    "us_east_1_regional_endpoint": "regional",
+                    # The checksum is signed, and the service verifies that: no second sum over plain HTTP.
+                    "payload_signing_enabled": False,
+                },
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 proxies={},
+                # What boto3 would put together and look through anew for each object.
+                user_agent=f"research-pacs/{__version__}",
+                parameter_validation=False,
             ),
         )
         guard_client(self._client, Guard(destination.endpoint))
+        # As a file, bytes are sent in blocks of 16 KB after a wait for "100 Continue"; as bytes at once.
+        self._client.meta.events.unregister("before-parameter-build.s3.PutObject", convert_body_to_file_like_object)
         self._options = _options(destination)
 
     def put(self, key: str, data: bytes) -> Sent:

@@ -52,6 +52,11 @@ class Choices:
         return asdict(self)
 
     @property
+    def needs_elements(self) -> bool:
+        """Tell whether the element document of each instance is sent."""
+        return self.elements or self.format == "json"
+
+    @property
     def described(self) -> str:
         """The choice in words."""
         what = f"DICOM in {SYNTAXES[self.transfer_syntax]}" if self.transfer_syntax else FORMATS[self.format]

@@ -11,14 +11,14 @@ from common.auth.users import Users
 from common.database import Database
 from common.errors import PermanentError, RefusedError, TransientError, UnauthenticatedError
 from common.orthanc import Orthanc
-from common.query import NOTHING, Node, all_of, match, parse
+from common.query import NOTHING, Node, all_of, compile_match, conditions, parse
 from website.exports import manifest
 from website.exports.bucket import Bucket, BucketRefusedError
 from website.exports.credentials import RoleSource, session_of
 from website.exports.destinations import DestinationsFile
 from website.exports.endpoints import Endpoints
 from website.exports.items import Item, Items
-from website.exports.keys import Identity
+from website.exports.keys import IDENTITY, Identity
 from website.exports.notify import Notifier
 from website.exports.objects import ObjectMaker
 from website.exports.store import Export, Exports
@@ -179,7 +179,7 @@ class ExportJob:
 
     # ------------------------------------------------------------------------------------------------- the list
     def _listed(self) -> Iterator[Identity]:
-        for hit in self.services.index.instances(self._permitted, documents=True):
+        for hit in self.services.index.instances(self._permitted, documents=True, only=IDENTITY):
             if hit.document is not None:
                 yield Identity.of(hit.document)
 
@@ -194,11 +194,15 @@ class ExportJob:
         yield from self._still_permitted(items, page)
 
     def _still_permitted(self, items: Items, page: list[Item]) -> Iterator[Work]:
-        found = {each.ids.instance: each for each in self.services.index.documents(item.instance for item in page)}
+        permitted = self._permitted
+        only = None if self.export.choices.needs_elements else {each.path for each in conditions(permitted)}
+        documents = self.services.index.documents((item.instance for item in page), only)
+        found = {each.ids.instance: each for each in documents}
+        allows = compile_match(permitted)
         gone = [item for item in page if item.instance not in found]
         if gone:
             items.refuse(gone, "NotFound", "The archive does not hold it any more.")
-        refused = [item for item in page if item.instance in found and not match(self._permitted, found[item.instance])]
+        refused = [item for item in page if item.instance in found and not allows(found[item.instance])]
         if refused:
             items.refuse(refused, "Refused", "Its user may not export it any more.")
         left_out = {item.number for item in (*gone, *refused)}

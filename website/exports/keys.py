@@ -19,6 +19,8 @@ _TAGS = {
     name: (parse_tag(name),)
     for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "InstanceNumber")
 }
+IDENTITY = tuple(_TAGS.values())
+"""The elements that :meth:`Identity.of` reads."""
 ENDINGS = {"dicom": ".dcm", "transcoded": ".dcm", "png": ".png", "png-windowed": ".png", "jpeg": ".jpeg", "json": ""}
 
 

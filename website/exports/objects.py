@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import threading
@@ -60,30 +61,42 @@ class ObjectMaker:
         sent: list[Sent] = []
         if self._choices.format != "json":
             sent += self._send_file(item)
-        if self._choices.elements or self._choices.format == "json":
+        if self._choices.needs_elements:
             sent.append(self._bucket.put(f"{item.key}.json", _elements(document)))
         return sent
 
     def _send_file(self, item: Item) -> list[Sent]:
-        key = item.key + ENDINGS[self._choices.format]
-        with self._download(item.instance) as answer:
+        data = self._download(item.instance)
+        if data is None:
+            return self._send_large(item)
+        if self._choices.format == "dicom":
+            return [self._bucket.put(item.key + ENDINGS["dicom"], data)]
+        with _large if len(data) > IN_MEMORY // 2 else nullcontext():
+            return self._send_made(item, io.BytesIO(data), len(data))
+
+    def _send_large(self, item: Item) -> list[Sent]:
+        with _large, self._stream(item.instance) as answer:
             size = int(answer.headers.get("Content-Length") or 0)
+            chunks = _checked(answer.stream(CHUNK), size)
             if self._choices.format == "dicom":
-                if 0 < size <= IN_MEMORY:
-                    return [self._bucket.put(key, _whole(answer.data, size))]
-                with _large:
-                    return [self._bucket.put_stream(key, _checked(answer.stream(CHUNK), size), self._stopping)]
-            large = _large if size > IN_MEMORY // 2 else nullcontext()
-            with large, _spooled(_checked(answer.stream(CHUNK), size), self._stopping) as file:
+                return [self._bucket.put_stream(item.key + ENDINGS["dicom"], chunks, self._stopping)]
+            with _spooled(chunks, self._stopping) as file:
                 return self._send_made(item, file, size)
 
+    def _download(self, instance: str) -> bytes | None:
+        """Return the file; None where it is large."""
+        try:
+            return self._orthanc.download_small(instance, IN_MEMORY)
+        except RefusedError as exc:
+            # Orthanc refuses *us*: a person mends that, and the instance is still good.
+            raise OrthancUnavailableError(str(exc)) from exc
+
     @contextmanager
-    def _download(self, instance: str) -> Iterator[BaseHTTPResponse]:
+    def _stream(self, instance: str) -> Iterator[BaseHTTPResponse]:
         try:
             stream = self._orthanc.stream(f"/instances/{instance}/file")
             answer = stream.__enter__()
         except RefusedError as exc:
-            # Orthanc refuses *us*: a person mends that, and the instance is still good.
             raise OrthancUnavailableError(str(exc)) from exc
         with ExitStack() as stack:
             stack.push(stream)
@@ -113,12 +126,6 @@ class ObjectMaker:
 
 def _elements(document: IndexDocument) -> bytes:
     return json.dumps(element_document(document.elements), ensure_ascii=False, indent=1).encode() + b"\n"
-
-
-def _whole(data: bytes, size: int) -> bytes:
-    if len(data) != size:
-        raise OrthancUnavailableError("Orthanc's answer broke off")
-    return data
 
 
 def _checked(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from website.exports.choices import Choices, read_choices
 from website.exports.credentials import Keys, RoleSource, read_keys, session_of
 from website.exports.destinations import Destination, DestinationsFile, read_destination
 from website.exports.endpoints import Endpoints
-from website.exports.keys import ENDINGS, Identity, base_key
+from website.exports.keys import ENDINGS, IDENTITY, Identity, base_key
 from website.exports.notify import Notifier
 from website.exports.store import Exports, NewExport
 from website.index import Index
@@ -102,14 +102,14 @@ class Requests:
 
     def preview(self, tree: Node, access: Access, choices: Choices) -> list[str]:
         """Return the first keys below the prefix."""
-        hits = self.index.instances(all_of([tree, access.export]), documents=True)
+        hits = self.index.instances(all_of([tree, access.export]), documents=True, only=IDENTITY)
         found = [Identity.of(hit.document) for hit in islice(hits, _PREVIEW) if hit.document is not None]
         ending = ENDINGS[choices.format]
         keys = []
         for each in found:
             key = base_key(each, choices)
             keys += [key + ending] if ending else []
-            keys += [f"{key}.json"] if choices.elements or choices.format == "json" else []
+            keys += [f"{key}.json"] if choices.needs_elements else []
         return keys
 
     def estimate(self, tree: Node, access: Access, choices: Choices, instances: int) -> int:
@@ -120,7 +120,7 @@ class Requests:
         known = [(size, weight) for size, weight in sizes if size]
         weights = sum(weight for _, weight in known)
         mean = sum(size * weight for size, weight in known) / weights if weights else 0
-        beside = _ELEMENTS_BYTES if choices.elements or choices.format == "json" else 0
+        beside = _ELEMENTS_BYTES if choices.needs_elements else 0
         return round(instances * (mean * _RATIOS[choices.format] + beside))
 
     def _size(self, tree: Node, access: Access, series: str) -> int:

@@ -34,6 +34,7 @@ TRIES = 7
 _FIRST, _LONGEST = 0.5, 20.0
 _BATCH, _BATCH_SECONDS = 200, 0.5
 _CONTROL_SECONDS = 1.0
+_GATHER_SECONDS = 0.05
 _RATE_SECONDS = 15.0
 _LET_GO_SECONDS = 3.0
 
@@ -169,7 +170,7 @@ class Transfer:
         try:
             while error is None and not self.stopped:
                 alive = any(thread.is_alive() for thread in threads)
-                error = self._take(waiting)
+                error = self._gather(waiting)
                 now = time.monotonic()
                 if waiting and (len(waiting) >= _BATCH or now - written >= _BATCH_SECONDS):
                     self._tick_off(waiting)
@@ -188,15 +189,15 @@ class Transfer:
         if error is not None:
             raise error
 
-    def _take(self, waiting: list[Outcome]) -> ResearchPacsError | None:
-        """Collect a result; return the error that ends the transfer, if it is one."""
-        try:
-            result = self._results.get(timeout=0.1)
-        except queue.Empty:
-            return None
-        if not isinstance(result, Outcome):
-            return result
-        waiting.append(result)
+    def _gather(self, waiting: list[Outcome]) -> ResearchPacsError | None:
+        """Collect what has come after a moment; return the error that ends the transfer, if there is one."""
+        # To wake up for each result would take the interpreter from the senders each time.
+        self._stop.wait(_GATHER_SECONDS)
+        while not self._results.empty():
+            result = self._results.get()
+            if not isinstance(result, Outcome):
+                return result
+            waiting.append(result)
         return None
 
     def _tick_off(self, waiting: list[Outcome]) -> None:

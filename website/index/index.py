@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,14 @@ from website.index.writer import Writer
 _PREPARE = """SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off;
 SET LOCAL statement_timeout = %s"""
 _SERIES_AT_ONCE = 20
+_INSTANCES = """SELECT i.orthanc, series.orthanc, study.orthanc, patient.orthanc, i.series, i.delta,
+  CASE WHEN %(whole)s THEN shape.body END
+FROM research.instance AS i JOIN research.series ON series.id = i.series JOIN research.study ON study.id = series.study
+JOIN research.patient ON patient.id = series.patient JOIN research.shape ON shape.id = i.shape
+WHERE i.orthanc = ANY (%(packed)s)"""
+_BASES = """SELECT base.series, fact.path, fact.texts FROM research.series_base AS base CROSS JOIN
+  unnest(base.facts) AS held JOIN research.fact ON fact.id = held
+WHERE base.series = ANY (%(series)s) AND (%(paths)s::integer[] IS NULL OR fact.path = ANY (%(paths)s::integer[]))"""
 
 
 @dataclass(frozen=True)
@@ -177,14 +185,20 @@ class Index:
         NotFoundError
             It is not in the index.
         """
-        found = self._documents([pack_id(instance_id)])
+        found = self._documents([pack_id(instance_id)], None)
         if not found:
             raise NotFoundError("the index has no such instance")
         return found[0]
 
-    def documents(self, instance_ids: Iterable[str]) -> list[IndexDocument]:
-        """Return the documents of some instances, in no order; those that are not there are left out."""
-        return self._documents([pack_id(each) for each in instance_ids])
+    def documents(self, instance_ids: Iterable[str], only: Collection[TagPath] | None = None) -> list[IndexDocument]:
+        """Return the documents of some instances, in no order; those that are not there are left out.
+
+        Parameters
+        ----------
+        only
+            The elements whose values are wanted, for whoever needs no tree of elements: a tenth of the time.
+        """
+        return self._documents([pack_id(each) for each in instance_ids], only)
 
     def permitted(self, instance_id: str, node: Node) -> bool:
         """Tell whether an instance is in the index and matches a query."""
@@ -193,14 +207,19 @@ class Index:
         except (NotFoundError, ValueError):
             return False
 
-    def instances(self, node: Node, *, documents: bool = False) -> Iterator[Hit]:
-        """Iterate over what matches, series by series, in bounded memory; raises as :meth:`count` does."""
+    def instances(
+        self, node: Node, *, documents: bool = False, only: Collection[TagPath] | None = None
+    ) -> Iterator[Hit]:
+        """Iterate over what matches, series by series, in bounded memory; raises as :meth:`count` does.
+
+        ``documents`` and ``only`` say what of each comes along, as in :meth:`documents`.
+        """
         with self._search() as cursor:
             begin, values = with_matched(self._plan(cursor, node))
             cursor.execute(f"{begin} SELECT id FROM matched ORDER BY study, id", values)  # noqa: S608
             series = [number for (number,) in cursor.fetchall()]
         for at in range(0, len(series), _SERIES_AT_ONCE):
-            yield from self._hits(node, series[at : at + _SERIES_AT_ONCE], documents)
+            yield from self._hits(node, series[at : at + _SERIES_AT_ONCE], documents, only)
 
     def generation(self) -> int:
         """Return a number that every change raises: what was read holds while it stays."""
@@ -224,7 +243,7 @@ class Index:
             yield from map(unpack_id, found)
             after = found[-1]
 
-    def _hits(self, node: Node, series: list[int], documents: bool) -> list[Hit]:
+    def _hits(self, node: Node, series: list[int], documents: bool, only: Collection[TagPath] | None) -> list[Hit]:
         with self._search() as cursor:
             plan = self._plan(cursor, node)
             begin, values = with_verdict(plan, series)
@@ -240,31 +259,26 @@ class Index:
             rows = [(tuple(map(unpack_id, row[:4])), row[4], bytes(row[0])) for row in cursor.fetchall()]
         found: dict[str, IndexDocument] = {}
         if documents:
-            found = {document.ids.instance: document for document in self._documents([row[2] for row in rows])}
+            found = {document.ids.instance: document for document in self._documents([row[2] for row in rows], only)}
         hits = (Hit(InstanceIds(*ids), place, found.get(ids[0])) for ids, place, _ in rows)
         return [hit for hit in hits if hit.document or not documents]
 
-    def _documents(self, packed: list[bytes]) -> list[IndexDocument]:
+    def _documents(self, packed: list[bytes], only: Collection[TagPath] | None) -> list[IndexDocument]:
         with self._search() as cursor:
-            cursor.execute(
-                "SELECT i.orthanc, series.orthanc, study.orthanc, patient.orthanc, i.series, i.delta, shape.body"
-                " FROM research.instance AS i JOIN research.series ON series.id = i.series JOIN research.study ON"
-                " study.id = series.study JOIN research.patient ON patient.id = series.patient JOIN research.shape ON"
-                " shape.id = i.shape WHERE i.orthanc = ANY (%s)",
-                (packed,),
-            )
+            wanted = None if only is None else self._paths(cursor, map(format_path, only))
+            cursor.execute(_INSTANCES, {"packed": packed, "whole": only is None})
             rows = cursor.fetchall()
-            cursor.execute(
-                "SELECT base.series, fact.path, fact.texts FROM research.series_base AS base CROSS JOIN"
-                " unnest(base.facts) AS held JOIN research.fact ON fact.id = held WHERE base.series = ANY (%s)",
-                (list({row[4] for row in rows}),),
-            )
+            numbers = None if wanted is None else list(wanted.values())
+            cursor.execute(_BASES, {"series": list({row[4] for row in rows}), "paths": numbers})
             bases: dict[int, dict[int, list[str]]] = {row[4]: {} for row in rows}
             for number, path, texts in cursor.fetchall():
                 bases[number][path] = texts
-            names = self._names(cursor, {path for base in bases.values() for path in base} | _paths_in(rows))
+            if wanted is not None:
+                names = {number: path for path, number in wanted.items()}
+            else:
+                names = self._names(cursor, {path for base in bases.values() for path in base} | _paths_in(rows))
         return [
-            IndexDocument(InstanceIds(*map(unpack_id, row[:4])), _texts(bases[row[4]], row[5], names), row[6])
+            IndexDocument(InstanceIds(*map(unpack_id, row[:4])), _texts(bases[row[4]], row[5], names), row[6] or "[]")
             for row in rows
         ]
 
@@ -318,4 +332,4 @@ def _texts(
     own = {int(key): texts for key, texts in delta.items() if key.isdigit()}
     whole: dict[int, list[str] | None] = {**base, **own}
     whole.setdefault(META_UID, whole.get(UID))
-    return {names[path]: tuple(texts) for path, texts in whole.items() if texts is not None}
+    return {names[path]: tuple(texts) for path, texts in whole.items() if texts is not None and path in names}

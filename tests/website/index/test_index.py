@@ -11,6 +11,7 @@ from common.dicom_json import element_document
 from common.dicom_scan import scan
 from common.errors import InvalidDicomError, NotFoundError, QueryError, SearchTimeoutError
 from common.query import EVERYTHING, NOTHING, match, parse
+from common.tags import parse_tag_path
 from tests.helpers.index_documents import make_document
 from website.index import Counts, Index, InstanceIds, build_document, orthanc_id
 
@@ -171,6 +172,19 @@ def test_hits_know_their_place(index):
     assert [hit.document.elements for hit in hits] == [documents[1].elements, documents[2].elements]
     assert set(index.instance_ids()) == {document.ids.instance for document in documents}
     assert index.count_instances() == 3
+
+
+def test_values_alone_are_those_of_the_whole_document(index):
+    documents = slices("1", 3, StationName="A") + slices("2", 1, PatientName="P")
+    index.add(documents)
+    names = ("SOPInstanceUID", "InstanceNumber", "StationName", "PatientName", "Rows")
+    only = [parse_tag_path(name) for name in names]
+    found = {each.ids: each for each in index.documents((each.ids.instance for each in documents), only)}
+    hits = {hit.ids: hit.document for hit in index.instances(EVERYTHING, documents=True, only=only)}
+    for document in documents:
+        for path in only:
+            assert found[document.ids].values(path) == hits[document.ids].values(path) == document.values(path)
+        assert len(found[document.ids].texts) < len(document.texts)
 
 
 def test_permission_is_by_instance(index):
