@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.dicom_scan import MAX_INFLATED, scan
+from common.dicom_scan import MAX_INFLATED, Scan, scan
 from common.errors import QuarantineError
 from deidentifier.instance import PATIENT_ID, Instance
 from deidentifier.labels import match_labels
@@ -16,7 +16,7 @@ from deidentifier.mappings import MappingCache, MappingStore
 from deidentifier.pixels.engines import engines
 from deidentifier.profiles.identifying import Identities
 from deidentifier.profiles.pixel_bits import clear_unused
-from deidentifier.program import Programs
+from deidentifier.program import Program, Programs
 from deidentifier.pseudonym_key import PseudonymKey
 from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules
@@ -129,7 +129,7 @@ class Deidentifier:
         program = self._programs.program(labels, original.text(_SOP_CLASS))
         if program.refused:
             raise QuarantineError(program.refused)
-        if program.profile is not None:
+        if program.profile is not None and not _keeps_pixels(program, original):
             original = clear_unused(original)
         instance = Instance(original, self._mappings, self._identities)
         work = Work(original, instance)
@@ -146,3 +146,8 @@ class Deidentifier:
                 raise
             return Outcome("deidentified", result, labels, work, leaks)
         return Outcome("deidentified", result, labels, work)
+
+
+def _keeps_pixels(program: Program, original: Scan) -> bool:
+    """Tell whether KeepTags exempts the pixel data as it stands, comments of its codestreams included."""
+    return original.pixel_data is not None and program.keeps([original.pixel_data[0]])

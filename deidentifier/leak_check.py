@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from common.dicom_head import Head
 from common.dicom_scan import Scan, scan
-from common.tag_patterns import Selector, Selectors, parse_tag_pattern
+from common.tag_patterns import parse_tag_pattern
 from deidentifier.instance import Instance
 from deidentifier.leaks import Expectation, Leak, LeakError, find_leaks
 from deidentifier.plan import Plan
@@ -66,16 +66,7 @@ class LeakCheck:
             return True
         if profile is None:
             return False
-        return profile.table.code(heads[-1].tag) == "K" or _selected(self._program.keep, heads)
-
-
-def _selected(selectors: Sequence[Selector], heads: tuple[Head, ...]) -> bool:
-    if not selectors:
-        return False
-    level = Selectors(selectors).top
-    for head in heads[:-1]:
-        level = level.enter(head)
-    return bool(level.matching(heads[-1]))
+        return profile.table.code(heads[-1].tag) == "K" or self._program.keeps(heads)
 
 
 class _Decided:

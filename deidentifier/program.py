@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from common.tag_patterns import Selector
+from common.dicom_head import Head
+from common.tag_patterns import Selector, Selectors
 from common.yaml_file import Node
 from deidentifier.plan import Plan
 from deidentifier.profiles.classes import refuse_class
@@ -49,6 +50,15 @@ class Program:
     profile: Profile | None = None
     keep: tuple[Selector, ...] = ()
     refused: str = ""
+
+    def keeps(self, heads: Sequence[Head]) -> bool:
+        """Tell whether KeepTags exempts the last of these elements, which the others contain."""
+        if not self.keep:
+            return False
+        level = Selectors(self.keep).top
+        for head in heads[:-1]:
+            level = level.enter(head)
+        return bool(level.matching(heads[-1]))
 
 
 class Programs:

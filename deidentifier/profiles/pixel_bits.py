@@ -1,4 +1,4 @@
-"""Bits and bytes of native pixel data that belong to no pixel: embedded overlays (PS3.5 8.1.2), what follows the last.
+"""What is in pixel data and in no pixel: embedded overlays (PS3.5 8.1.2), bytes after the last one, comments.
 
 Overlays in bits of the pixel cells have no element of their own to remove, and a frame too many no attribute.
 """
@@ -9,6 +9,7 @@ import numpy as np
 
 from common.dicom_scan import DEFLATED, Element, Scan, scan_dataset
 from common.errors import QuarantineError
+from deidentifier.profiles.comments import clear_comments
 
 _ROWS, _COLUMNS, _SAMPLES, _FRAMES = 0x00280010, 0x00280011, 0x00280002, 0x00280008
 _ALLOCATED, _STORED, _HIGH = 0x00280100, 0x00280101, 0x00280102
@@ -22,7 +23,7 @@ def clear_unused(original: Scan) -> Scan:
     Raises
     ------
     QuarantineError
-        An overlay is embedded in compressed pixels.
+        An overlay is embedded in compressed pixels, or these carry what cannot be told from the picture.
     """
     pixels = original.pixel_data
     if pixels is None or pixels[0].tag != _PIXEL_DATA:
@@ -33,7 +34,7 @@ def clear_unused(original: Scan) -> Scan:
     if embedded and not native:
         raise QuarantineError("an overlay is embedded in compressed pixels")
     if not native:
-        return original
+        return clear_comments(original, pixels)
     expected = _expected(numbers)
     excess = expected is not None and pixels[3] - pixels[2] - expected > 1
     if not (embedded or excess):
