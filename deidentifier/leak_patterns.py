@@ -12,7 +12,7 @@ from functools import lru_cache
 from ahocorasick_rs import BytesAhoCorasick
 
 from deidentifier.profiles.clean_text import default_vocabulary, fold
-from deidentifier.profiles.identifying import Identity, Term
+from deidentifier.profiles.identifying import MAKERS, Identity, Term
 
 MIN_RAW = 6
 """Bytes from which on a value is searched in all bytes; a shorter one only as a word of text."""
@@ -153,8 +153,11 @@ def _says_something(text: str, kind: str) -> bool:
     known = default_vocabulary()
     if not words or all(word in _PLACEHOLDERS for word in words):
         return False
-    if kind == "name" and len(words) > 1:
-        return True
+    if kind == "name":
+        if len(words) > 1:
+            return True
+    else:
+        words = [word for word in words if word not in MAKERS]
     return not all(word in known or word in _PLACEHOLDERS or len(word) == 1 for word in words)
 
 

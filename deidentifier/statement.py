@@ -6,9 +6,13 @@ The same blocks are written as Markdown, as a page of HTML, and as plain lines f
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+from common.dicom_head import Head
+from common.tag_patterns import Selectors
 from deidentifier.profiles.tables import ProfileTable, Row, read_rows
 from deidentifier.program import VERSION
 from deidentifier.rules import ALL, Entry, Rules, Scope
@@ -41,12 +45,21 @@ _CODES = {
     "D": "replaced by a dummy value",
     "U": "UID replaced, the same everywhere",
     "K": "kept",
-    "C": "cleaned",
+    "C": "cleaned: harmless words stay",
     "X/Z": "removed, or emptied where the kind of object wants it",
     "X/D": "removed, or a dummy value where the kind of object wants one",
     "X/Z/D": "removed, emptied, or a dummy value, by what the kind of object wants",
     "Z/D": "emptied, or a dummy value where the kind of object wants one",
     "X/Z/U": "removed; kept with new UIDs inside where the kind of object wants it",
+}
+# What cleaning is depends on the kind of value.
+_CLEANED = {
+    "DA": "moved with all dates of the patient",
+    "DT": "moved with all dates of the patient",
+    "TM": "kept with its date, which moves",
+    "SQ": "cleaned inside, by its concepts",
+    "OB": "removed where it cannot be cleaned",
+    "OW": "removed where it cannot be cleaned",
 }
 
 
@@ -149,7 +162,9 @@ _METHOD = (
     "original value gets the same new value within the scope that the rule names, UIDs everywhere, so references hold.",
     "Dummy values are the same for everybody and tell nothing: REMOVED, 0, 1 January 1900, zeros.",
     "Attributes are treated at every depth. Elements in no dictionary, overlays, curves, signatures, encrypted "
-    "attributes, icons, group lengths and bytes outside the data set go. The file meta information is written afresh.",
+    "attributes, icons, group lengths and bytes outside the data set go, and so do comments, application data, "
+    "thumbnails and bytes after the end inside compressed frames (JPEG, JPEG-LS, JPEG 2000). The file meta information "
+    "is written afresh.",
     "Who may read the mappings backwards, and each time somebody does, is recorded.",
 )
 _NO_PROFILE = "No confidentiality profile is in force: what the rules do not name is sent on as it came."
@@ -161,6 +176,8 @@ _NOT_DONE = (
 _QUARANTINED = (
     "Encapsulated documents (PDF, CDA, STL, OBJ, MTL), instances of private or unknown SOP classes and of none.",
     "Pixels in which text stays readable, or which cannot be decoded where they have to be read.",
+    "Video, and compressed frames that are damaged: text in them beside the picture could not be excluded (KeepTags "
+    "PixelData lets them pass).",
     "Instances for which the rules ask both to keep and to move dates.",
 )
 
@@ -174,12 +191,21 @@ def _attributes(rules: Rules) -> Iterator[Block]:
         table = ProfileTable(entry.profile.options)
         yield Block("heading", f"Attributes under the profile of {number}")
         head = ("Tag", "Attribute", "Basic", "In force", "What happens")
-        yield Block("table", rows=(head, *(_row(row, table) for row in read_rows())))
+        ruled = Selectors([rule.selector() for rule in entry.transformations])
+        names = [rule.NAME for rule in entry.transformations]
+        yield Block("table", rows=(head, *(_row(row, table, ruled, names) for row in read_rows())))
 
 
-def _row(row: Row, table: ProfileTable) -> tuple[str, ...]:
-    code = row.code(table.options)
-    return (f"({row.tag[:4]},{row.tag[4:]})", row.keyword or "–", row.basic, code, _CODES.get(code, code))
+def _row(row: Row, table: ProfileTable, ruled: Selectors, names: Sequence[str]) -> tuple[str, ...]:
+    code, tag = row.code(table.options), int(row.tag.replace("X", "0"), 16)
+    vr = dictionary_VR(tag).split(" or ")[0] if row.keyword and dictionary_has_tag(tag) else ""
+    happens = _CLEANED.get(vr, _CODES["C"]) if code == "C" else _CODES.get(code, code)
+    if row.keyword == "ContentSequence":
+        happens = "kept; each item is treated by its concept (table E.3.4-1)"
+    deciding = dict.fromkeys(names[number] for number in ruled.top.matching(Head(tag, vr, vr, 6)))
+    if deciding:
+        happens = f"the rule {', '.join(deciding)} decides; where it changes nothing: {happens}"
+    return (f"({row.tag[:4]},{row.tag[4:]})", row.keyword or "–", row.basic, code, happens)
 
 
 # ----------------------------------------------------------------------------------------------------------- writing

@@ -40,6 +40,13 @@ _SUSPICIOUS = re.compile(
     r"\d{5,}|\d{1,4}[-./]\d{1,2}[-./]\d{2,4}|\S+@\S+|\+?\d[\d\s/()-]{6,}\d|\d+(?:\.\d+){4,}|[A-Za-z]{3,}\d{4,}",
     re.ASCII,
 )
+# Devices write their maker's name where an institution or a station was never entered: it identifies neither.
+MAKERS = frozenset(
+    ("acuson", "agfa", "aloka", "bruker", "canon", "carestream", "elekta", "elscint", "esaote", "fuji", "fujifilm",
+     "ge", "healthineers", "hitachi", "hologic", "kodak", "konica", "konicaminolta", "lorad", "marconi", "mec",
+     "medison", "mindray", "minolta", "neusoft", "philips", "samsung", "shimadzu", "siemens", "toshiba", "varian",
+     "ziehm")
+)  # fmt: skip
 
 
 @cache
@@ -153,7 +160,7 @@ class Identity:
         names = header_terms(term.text for term in self.values if term.kind == "name")
         others = header_terms(term.text for term in self.values if term.kind != "name")
         # A hospital called Head Center does not make the head a secret.
-        self.words = names | frozenset(word for word in others if word not in self._vocabulary)
+        self.words = names | (others - self._vocabulary - MAKERS)
         self.patterns: Patterns | None = None
         self._cleaned: dict[str, str] = {}
         self._technical: dict[str, str] = {}

@@ -140,6 +140,20 @@ def test_common_words_and_placeholders_do_not_flood():
     assert engine().deidentify(to_bytes(dataset)).leaks == []
 
 
+def test_a_maker_in_the_place_of_the_institution_does_not_flood():
+    given = instance(Manufacturer="TOSHIBA_MEC", InstitutionName="TOSHIBA", StationName="Siemens")
+    result = pydicom.dcmread(io.BytesIO(engine().deidentify(to_bytes(given)).data))
+    assert result.Manufacturer == "TOSHIBA_MEC"
+    assert "InstitutionName" not in result
+
+
+def test_a_maker_in_a_patients_name_is_a_name():
+    given = planted("PHILIPS")
+    given.PatientName = "Philips^Zoe"
+    with pytest.raises(LeakError, match="name in"):
+        engine().deidentify(to_bytes(given))
+
+
 def test_digits_by_chance_are_no_leak():
     dataset = instance(PatientID="135803", ImagePositionPatient=[-158.135803, 1, 2])
     assert engine().deidentify(to_bytes(dataset)).state == "deidentified"

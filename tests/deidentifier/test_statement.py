@@ -24,8 +24,11 @@ def test_it_names_options_exceptions_rules_and_every_attribute(blocks):
         assert words in text
     for row in read_rows():
         assert f"| ({row.tag[:4]},{row.tag[4:]}) | {row.keyword or '–'} | {row.basic} |" in text
-    assert "| (0008,0020) | StudyDate | Z | C | cleaned |" in text
-    assert "| (0010,0010) | PatientName | Z | Z | emptied |" in text
+    assert "| (0008,0020) | StudyDate | Z | C | moved with all dates of the patient |" in text
+    assert "| (0008,0030) | StudyTime | Z | C | kept with its date, which moves |" in text
+    assert "| (0008,1030) | StudyDescription | X | C | cleaned: harmless words stay |" in text
+    decides = "the rule RandomizeText decides; where it changes nothing: emptied"
+    assert f"| (0010,0010) | PatientName | Z | Z | {decides} |" in text
 
 
 def test_without_a_profile_it_says_so():
