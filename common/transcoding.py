@@ -27,10 +27,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from common.decoders import use_decoders
 from common.errors import QuarantineError
-
-use_decoders()
 
 TARGETS = (
     ImplicitVRLittleEndian,
