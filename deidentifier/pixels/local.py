@@ -21,9 +21,7 @@ from deidentifier.pixels.pictures import Picture
 from deidentifier.pixels.tiles import parts
 
 _TILE = 1280
-#: Shorter sides are enlarged to this many pixels, but nothing more than so many times.
-_SHORT_SIDE = 640
-_SHORT_SIDE_TURNED = 480
+#: Nothing is enlarged more than so many times.
 _MOST_ENLARGED = 2.0
 #: The detector works on multiples of 32 pixels and makes nothing of a side that is shorter than half of that.
 _SMALLEST = 32
@@ -32,6 +30,16 @@ _FEW, _LARGE = 3, 0.3
 _READ = 0.5
 #: A place that lies in text already read in the same picture by this much is not read again, as it is hidden with it.
 _COVERED = 0.98
+
+
+class _Look(NamedTuple):
+    """How a tile is looked at: its picture's shorter side enlarged to so many pixels, turned to the left or not."""
+
+    short_side: int
+    turned: bool
+
+
+_UPRIGHT, _TURNED, _CLOSER = _Look(640, False), _Look(480, True), _Look(960, False)
 
 
 class LocalFinder:
@@ -47,9 +55,13 @@ class LocalFinder:
         """
         found: list[Finding] = []
         for tile in parts(picture, part, side=_TILE):
-            for turned in (False, True):
-                # What the detector misses turned one way, large or faint text that runs upwards, it sees the other way.
-                found += _read(_places(picture, tile, turned=turned), known, found)
+            # What the detector misses turned one way, large or faint text that runs upwards, it sees the other way.
+            upright, turned = (_places(picture, tile, look) for look in (_UPRIGHT, _TURNED))
+            found += _read(upright, known, found)
+            found += _read(turned, known, found)
+            if any(place.large and not _inside(found, place.exact) for place in (*upright, *turned)):
+                # Scenery that the detector takes for one text swallows the letters in it: seen larger, they part.
+                found += _read(_places(picture, tile, _CLOSER), known, found)
         return found
 
 
@@ -62,17 +74,16 @@ class _Place(NamedTuple):
     large: bool
 
 
-def _places(picture: Picture, tile: Box, *, turned: bool) -> list[_Place]:
+def _places(picture: Picture, tile: Box, look: _Look) -> list[_Place]:
     """Return the places in a tile of a picture that look like a line of text."""
     part = picture[tile.top : tile.bottom, tile.left : tile.right]
-    wanted = _SHORT_SIDE_TURNED if turned else _SHORT_SIDE
-    factor = max(1.0, min(wanted / min(picture.shape[:2]), _MOST_ENLARGED))
-    seen = _enlarged(np.rot90(part) if turned else part, factor)
+    factor = max(1.0, min(look.short_side / min(picture.shape[:2]), _MOST_ENLARGED))
+    seen = _enlarged(np.rot90(part) if look.turned else part, factor)
     polygons = getattr(_engine()(seen, use_det=True, use_cls=False, use_rec=False), "boxes", None)
     if polygons is None:
         return []
     lines = _engine().crop_text_regions(seen, np.asarray(polygons, dtype=np.float32))
-    boxes = [_box(np.asarray(polygon) / factor, turned=turned, columns=part.shape[1]) for polygon in polygons]
+    boxes = [_box(np.asarray(polygon) / factor, turned=look.turned, columns=part.shape[1]) for polygon in polygons]
     return [
         _Place(
             box.shifted(tile.left, tile.top),
@@ -114,6 +125,11 @@ def _read(places: Iterable[_Place], known: Iterable[Finding], found: Iterable[Fi
         again = _holding(place, _COVERED, known)
         (old.append(again) if again else new.append(place))
     return old + _recognise(new)
+
+
+def _inside(findings: Iterable[Finding], box: Box) -> bool:
+    """Tell whether most of a place is text that was read."""
+    return any(box.clipped_to(one.box).area >= box.area / 2 for one in findings)
 
 
 def _holding(place: _Place, share: float, findings: Iterable[Finding]) -> Finding | None:

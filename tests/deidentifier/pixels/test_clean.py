@@ -11,12 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from bench.burned_in_images import sample
 from common.errors import PermanentError, QuarantineError
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.clean import Cleaned, Request, clean
 from deidentifier.pixels.finder import Finder, Finding
+from deidentifier.pixels.image import describe
 from deidentifier.pixels.local import LocalFinder
-from deidentifier.pixels.pictures import Picture
+from deidentifier.pixels.pictures import Picture, pictures, stored_frames
 from deidentifier.pixels.reader import read_frames
 from deidentifier.pixels.squares import any_in_squares, boxes_around
 from deidentifier.pixels.terms import header_terms, is_kept, resembles
@@ -235,6 +237,18 @@ def test_the_local_engine_hides_text_without_a_network(
     black = np.count_nonzero(after[far] == 0) / np.count_nonzero(far)
     assert black > 0.97
     assert np.count_nonzero((after == 0) & (frames != 0)) < 0.3 * frames.size
+
+
+@pytest.mark.parametrize(("number", "text"), [(205, "3932224"), (450, "1969-04-10")])
+def test_letters_in_a_sector_that_the_detector_takes_for_one_text(number: int, text: str) -> None:
+    """Speckle from edge to edge: seen larger, letters and scenery part."""
+    made = sample(number, 2)
+    dataset = made.dataset
+    image = describe(dataset, dataset.file_meta.TransferSyntaxUID, vr=dataset["PixelData"].VR)
+    frame = next(iter(stored_frames(dataset, image, dataset.PixelData)))
+    found = LocalFinder().find(pictures(dataset, image, frame)[0])
+    wanted = next(each.box for each in made.texts if text in each.text)
+    assert max((wanted.clipped_to(each.box).area for each in found), default=0) > wanted.area / 2
 
 
 def test_the_local_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
