@@ -1,8 +1,9 @@
 """Frames as pictures of 8 bits, the way a reader of text (or a person) sees them.
 
-Text is drawn to be read on a screen: so the pixels go the way to the screen, with two differences. A window that hides
-half of the range hides text, too, so grayscale of more than 8 bits is shown in its own window and stretched over all
-its values; and a picture of little contrast is stretched.
+Text is drawn to be read on a screen: so the pixels go the way to the screen, with three differences. A window that
+hides half of the range hides text, too, so grayscale of more than 8 bits is shown in its own window and stretched over
+all its values; a picture of little contrast is stretched; and a colourful one is looked at in the least of its three
+colours, too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ Pixels = npt.NDArray[Any]
 
 #: A picture whose values span less than this is stretched.
 _LOW_CONTRAST = 96
+#: Pixels whose colours differ by more than this are coloured; a picture with fewer than this share of them is gray.
+_COLOURFUL = 64
+_FEW_COLOURS = 0.002
 
 
 def stored_frames(header: Dataset, image: Image, value: bytes | bytearray | memoryview) -> Iterator[Pixels]:
@@ -76,7 +80,12 @@ def pictures(header: Dataset, image: Image, samples: Pixels) -> list[Picture]:
     """
     if image.samples == 1 and image.photometric != "PALETTE COLOR":
         return [_as_picture(gray) for gray in _grays(header, image, samples[..., 0])]
-    return [_as_picture(_colours(header, image, samples))]
+    colours = _as_picture(_colours(header, image, samples))
+    least, most = colours.min(axis=2), colours.max(axis=2)
+    if np.count_nonzero(most - least > _COLOURFUL) < _FEW_COLOURS * least.size:
+        return [colours]
+    # White or gray letters over coloured flow are as bright as what is under them, but in one of the three colours.
+    return [colours, _as_picture(least)]
 
 
 def _grays(header: Dataset, image: Image, samples: Pixels) -> list[Pixels]:

@@ -89,8 +89,11 @@ class _Reading:
         return parts
 
     def _find(self, pictures: list[Picture], part: Box, known: Sequence[Finding]) -> list[Finding]:
-        found = (finding for picture in pictures for finding in self._finder.find(picture, part, known))
-        return [finding for finding in found if self._hides(finding.text)]
+        found: list[Finding] = []
+        for picture in pictures:
+            # What was read in one picture of the frame need not be read in the next.
+            found += self._finder.find(picture, part, [*known, *found])
+        return [finding for finding in dict.fromkeys(found) if self._hides(finding.text)]
 
 
 def _any(pixels: npt.NDArray[np.bool_], box: Box) -> bool:

@@ -251,6 +251,31 @@ def test_letters_in_a_sector_that_the_detector_takes_for_one_text(number: int, t
     assert max((wanted.clipped_to(each.box).area for each in found), default=0) > wanted.area / 2
 
 
+@pytest.mark.parametrize(("number", "text"), [(234, "ANNA TANAKA"), (274, "ID: 7563082")])
+def test_letters_as_bright_as_the_colours_under_them(number: int, text: str) -> None:
+    """Gray letters over white, red and yellow flow."""
+    made = sample(number, 1)
+    dataset = made.dataset
+    image = describe(dataset, dataset.file_meta.TransferSyntaxUID, vr=dataset["PixelData"].VR)
+    frame = pictures(dataset, image, next(iter(stored_frames(dataset, image, dataset.PixelData))))
+    (found,) = read_frames([frame], LocalFinder(), lambda _: True)
+    wanted = next(each.box for each in made.texts if text in each.text)
+    assert max((wanted.clipped_to(each.box).area for each in found), default=0) > wanted.area / 2
+
+
+def test_a_gray_picture_in_colour_is_looked_at_once() -> None:
+    made = sample(205, 2)
+    dataset = made.dataset
+    image = describe(dataset, dataset.file_meta.TransferSyntaxUID, vr=dataset["PixelData"].VR)
+    gray = np.repeat(next(iter(stored_frames(dataset, image, dataset.PixelData)))[..., :1], 3, axis=2)
+    header = header_of(gray[np.newaxis])
+    header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "RGB", 0
+    colour = describe(header, ExplicitVRLittleEndian, vr="OB")
+    assert len(pictures(header, colour, gray)) == 1
+    gray[:40, :40] = (200, 0, 0)
+    assert len(pictures(header, colour, gray.copy())) == 2
+
+
 def test_the_local_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     from deidentifier.pixels import local
 
