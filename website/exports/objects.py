@@ -6,14 +6,14 @@ import io
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import IO, BinaryIO, cast
 
 from urllib3 import BaseHTTPResponse
 
 from common.dicom_json import element_document
-from common.errors import OrthancUnavailableError, RefusedError
+from common.errors import OrthancUnavailableError, PermanentError, RefusedError, ResearchPacsError
 from common.frames import count_frames, export_frames
 from common.orthanc import Orthanc
 from common.transcoding import transcode, transcode_file
@@ -59,11 +59,21 @@ class ObjectMaker:
             Worth another try.
         """
         sent: list[Sent] = []
-        if self._choices.format != "json":
-            sent += self._send_file(item)
-        if self._choices.needs_elements:
-            sent.append(self._bucket.put(f"{item.key}.json", _elements(document)))
+        try:
+            if self._choices.format != "json":
+                sent.extend(self._send_file(item))
+            if self._choices.needs_elements:
+                sent.append(self._bucket.put(f"{item.key}.json", _elements(document)))
+        except PermanentError:
+            self._take_back(sent)
+            raise
         return sent
+
+    def _take_back(self, sent: Sequence[Sent]) -> None:
+        """Delete the first objects of an instance of which others cannot be made: no manifest will name them."""
+        for each in sent:
+            with suppress(ResearchPacsError):
+                self._bucket.delete(each.key)
 
     def _send_file(self, item: Item) -> list[Sent]:
         data = self._download(item.instance)
@@ -107,11 +117,15 @@ class ObjectMaker:
         if format == "transcoded":
             return [self._send_transcoded(item.key + ENDINGS[format], file, size)]
         suffixes = frame_suffixes(count_frames(file))
-        sent = []
-        for suffix, picture in zip(suffixes, export_frames(file, _MODES[format]), strict=True):
-            if self._stopping():
-                raise OrthancUnavailableError("the export is being stopped")
-            sent.append(self._bucket.put(f"{item.key}{suffix}{ENDINGS[format]}", picture))
+        sent: list[Sent] = []
+        try:
+            for suffix, picture in zip(suffixes, export_frames(file, _MODES[format]), strict=True):
+                if self._stopping():
+                    raise OrthancUnavailableError("the export is being stopped")
+                sent.append(self._bucket.put(f"{item.key}{suffix}{ENDINGS[format]}", picture))
+        except PermanentError:
+            self._take_back(sent)
+            raise
         return sent
 
     def _send_transcoded(self, key: str, file: IO[bytes], size: int) -> Sent:

@@ -154,10 +154,39 @@ def test_windowed_pictures_look_like_orthanc_s(archive, format, layout, research
     assert compared >= 5
 
 
-@pytest.mark.parametrize("syntax", sorted(SYNTAXES))
-def test_transcoded_files_have_the_pixels_and_the_elements(archive, syntax):
+@pytest.mark.parametrize("layout", ["flat", "tree"])
+def test_elements_alone(archive, layout):
     desk, files = archive
-    layout = "flat" if syntax == "RLELossless" else "tree"
+    assert desk.run(desk.ask(format="json", layout=layout)).failed == 0
+    objects = desk.objects()
+    verify(objects)
+    found = by_instance(objects)
+    assert set(found) == set(files)
+    for instance, ((key, data),) in found.items():
+        assert key == f"{instance}.json" if layout == "flat" else key.endswith(".json")
+        assert json.loads(data)["0008,0018 SOPInstanceUID"] == frames_of(files[instance])[1].SOPInstanceUID
+
+
+def test_an_instance_that_breaks_half_way_leaves_nothing_behind(desk):
+    whole = pydicom.dcmread(io.BytesIO(multi_frame()))
+    whole.PixelData = whole.PixelData[: len(whole.PixelData) // 2]  # two frames of four
+    whole.SOPInstanceUID = whole.file_meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.8.498.99"
+    buffer = io.BytesIO()
+    whole.save_as(buffer, enforce_file_format=True)
+    good, bad = desk.store(multi_frame(), buffer.getvalue())
+    done = desk.run(desk.ask(format="png", layout="flat"))
+    assert (done.sent, done.failed, done.objects) == (1, 1, 4)
+    objects = desk.objects()
+    verify(objects)
+    assert set(objects) == {f"{good}_{n}.png" for n in range(4)} | {"manifest.csv", "failures.csv", "export.json"}
+    assert bad in objects["failures.csv"].decode()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "layout"), [*((syntax, "tree") for syntax in sorted(SYNTAXES)), ("RLELossless", "flat")]
+)
+def test_transcoded_files_have_the_pixels_and_the_elements(archive, syntax, layout):
+    desk, files = archive
     desk.run(desk.ask(format="transcoded", transfer_syntax=syntax, layout=layout))
     objects = desk.objects()
     verify(objects)
