@@ -27,10 +27,15 @@ from website.index import Index
 from website.permissions import PermissionsFile
 
 _LOOK_AGAIN_SECONDS = 10.0
+_ASK_SECONDS = 1.0
 _PAGE = 200
 _PATIENCE = 40
 """Runs in a row that a peer may spoil, a minute apart, before a person has to look."""
 STOPPING = "stopping"
+
+
+class _StoppedError(Exception):
+    """The job is asked to stop; its text says why."""
 
 
 class PauseError(PermanentError):
@@ -104,6 +109,8 @@ class ExportJob:
         self._note("start" if not self.export.listed else "continue")
         try:
             stopped = self._work()
+        except _StoppedError as exc:
+            stopped = str(exc)
         except TransientError as exc:
             return self._wait(exc)
         except (PauseError, BucketRefusedError) as exc:
@@ -130,7 +137,7 @@ class ExportJob:
             transfer.run(self._left(items), maker)
             if transfer.stopped or (stopped := self._control()):
                 return transfer.stopped or stopped
-            manifest.finish(self.services.exports.read(self.export.id), items, bucket, self.stopping)
+            manifest.finish(self.services.exports.read(self.export.id), items, bucket, self._stopped)
         finally:
             bucket.close()
         return ""
@@ -179,9 +186,14 @@ class ExportJob:
 
     # ------------------------------------------------------------------------------------------------- the list
     def _listed(self) -> Iterator[Identity]:
+        asked = time.monotonic()
         for hit in self.services.index.instances(self._permitted, documents=True, only=IDENTITY):
             if hit.document is not None:
                 yield Identity.of(hit.document)
+            if time.monotonic() - asked > _ASK_SECONDS:
+                asked = time.monotonic()
+                if stopped := self._control():
+                    raise _StoppedError(stopped)
 
     def _left(self, items: Items) -> Iterator[Work]:
         """Yield what is to be sent, after looking whether it is still there and its user may still have it."""
@@ -219,6 +231,9 @@ class ExportJob:
         if time.monotonic() - self._looked > _LOOK_AGAIN_SECONDS:
             self._look()
         return self.services.exports.wish(self.export.id)
+
+    def _stopped(self) -> bool:
+        return bool(self._control())
 
     @property
     def _got_on(self) -> bool:

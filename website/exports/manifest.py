@@ -14,6 +14,7 @@ from website.exports.bucket import Bucket, Sent
 from website.exports.items import Items
 from website.exports.store import Export
 
+_PIECE = 1 << 18
 MANIFEST, FAILURES, COMPLETE = "manifest.csv", "failures.csv", "export.json"
 MANIFEST_COLUMNS = (
     "key", "size", "sha256", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality",
@@ -79,7 +80,7 @@ def csv_chunks(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterato
     writer.writerow(columns)
     for row in rows:
         writer.writerow(["" if value is None else value for value in row])
-        if out.tell() > 1 << 18:
+        if out.tell() > _PIECE:
             yield out.getvalue().encode()
             out.seek(0)
             out.truncate()

@@ -10,6 +10,7 @@ from demo.servers.process import wait_until
 from tests.helpers.faulty_proxy import faulty_proxy
 from tests.helpers.slices import make_slice
 from tests.website.exports.test_job import manifest_of, verify
+from website.exports import manifest
 from website.exports.job import ExportJob
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -204,6 +205,38 @@ def test_a_wish_is_followed_while_it_runs(proxied, wish, state):
         desk.services.exports.resume(identifier)
         assert desk.run(identifier).sent == 60
         verify(desk.objects())
+
+
+@pytest.mark.parametrize(("wish", "state"), [("cancel", "cancelled"), ("pause", "paused")])
+def test_a_wish_is_followed_while_the_list_is_made(desk, monkeypatch, wish, state):
+    monkeypatch.setattr("website.exports.job._ASK_SECONDS", 0)
+    desk.store(make_slice(1), make_slice(2))
+    identifier = desk.ask()
+    desk.admit()
+    desk.services.exports.ask(identifier, wish)
+    ExportJob(desk.services, desk.read(identifier), 0, lambda: False, lambda: None).run()
+    stopped = desk.read(identifier)
+    assert (stopped.state, stopped.listed, desk.objects()) == (state, False, {})
+    if state == "paused":
+        desk.services.exports.resume(identifier)
+        assert desk.run(identifier).sent == 2
+
+
+def test_a_wish_is_followed_while_a_long_manifest_is_sent(desk, monkeypatch):
+    monkeypatch.setattr("website.exports.bucket.PART", 100)
+    monkeypatch.setattr("website.exports.manifest._PIECE", 50)
+    desk.store(*(make_slice(number) for number in range(5)))
+    identifier = desk.ask()
+    finish = manifest.finish
+
+    def ask_first(*given):
+        desk.services.exports.ask(identifier, "cancel")
+        finish(*given)
+
+    monkeypatch.setattr("website.exports.manifest.finish", ask_first)
+    assert desk.run(identifier).state == "cancelled"
+    assert "export.json" not in desk.objects()
+    assert "manifest.csv" not in desk.objects()
 
 
 def test_permissions_that_end_while_it_runs_end_the_rest(proxied, monkeypatch):
