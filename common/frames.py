@@ -18,8 +18,11 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels.utils import iter_pixels
 
+from common.decoders import use_decoders
 from common.errors import InvalidDicomError, RefusedError
 from common.rendering import DECODING_ERRORS, FRAME_TAGS, Picture, check_frame, inflate, of_frame, to_shown
+
+use_decoders()
 
 MODES = ("png", "png-windowed", "jpeg")
 _JPEG_QUALITY = 90

@@ -20,8 +20,11 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from common.decoders import use_decoders
 from common.errors import InvalidDicomError, NotFoundError, QuarantineError, RefusedError
 from common.transcoding import transcode
+
+use_decoders()
 
 MAX_PIXELS = 100_000_000
 """Larger frames are refused: a header of a few bytes could ask for any amount of memory."""
@@ -45,6 +48,7 @@ DECODING_ERRORS = (
     KeyError,
     TypeError,
     IndexError,
+    OverflowError,
     OSError,
 )
 

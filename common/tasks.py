@@ -15,89 +15,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from common.database import Cursor, Database, load_statements
 from common.errors import QuarantineError
 from common.retry import decide
+from common.task import Asked, Backlog, Result, Task
 
 __all__ = ["Asked", "Backlog", "Result", "Task", "TaskQueue"]
 
 MAX_LOSSES = 10
 """Workers that may die over a task before it is marked as failed."""
-
-_FINAL = ("done", "discarded", "quarantined", "failed")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A subject to work on; ``feed`` and ``seq`` name the change that asks, if one does."""
-
-    subject: str
-    feed: int | None = None
-    seq: int | None = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task that this worker holds."""
-
-    id: int
-    kind: str
-    subject: str
-    attempts: int = 0
-    delays: int = 0
-    losses: int = 0
-    outcome: str | None = None
-    result: str | None = None
-    source_md5: str | None = None
-    withdrawn: bool = False
-    request: str | None = None
-    waited: float = 0.0
-    approved: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a task; ``state`` is ``queued`` when it is to be tried again after ``delay`` seconds."""
-
-    task: Task
-    state: str
-    attempts: int = 0
-    delays: int = 0
-    delay: float = 0.0
-    error_code: str | None = None
-    error: str | None = None
-    result: str | None = None
-    source_md5: str | None = None
-    rules_sha256: str | None = None
-    detail: Mapping[str, Any] | None = field(default=None)
-    bytes: int = 0
-
-
-def _detail(error: BaseException) -> dict[str, Any] | None:
-    """Return what an error found where, for the row of its task."""
-    findings = error.findings if isinstance(error, QuarantineError) else ()
-    return {"findings": list(findings)} if findings else None
-
-
-class Backlog(NamedTuple):
-    """What waits of one kind, for those who scale workers and raise alarms."""
-
-    queued: int
-    running: int
-    workers: int
-    oldest_seconds: float
-    quarantined: int
-    failed: int
-    feed_lag: int
-
-    @property
-    def per_worker(self) -> float:
-        """Tasks that are not finished for each worker that holds some; without workers, as if there were one."""
-        return (self.queued + self.running) / max(1, self.workers)
 
 
 class TaskQueue:
@@ -219,9 +148,7 @@ class TaskQueue:
             delay=decision.delay,
             error_code=decision.error_code,
             error=decision.error,
-            detail={"findings": list(error.findings)}
-            if isinstance(error, QuarantineError) and error.findings
-            else None,
+            detail=_detail(error),
         )
 
     def heartbeat(self, worker: str, ids: Iterable[int]) -> set[int]:
@@ -304,6 +231,12 @@ class TaskQueue:
             cursor.execute(self._sql[statement], parameters)
             names = [column.name for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _detail(error: BaseException) -> dict[str, Any] | None:
+    """Return what an error found where, for the row of its task."""
+    findings = error.findings if isinstance(error, QuarantineError) else ()
+    return {"findings": list(findings)} if findings else None
 
 
 def _as_tasks(rows: Iterable[tuple[Any, ...]]) -> list[Task]:

@@ -27,7 +27,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from common.decoders import use_decoders
 from common.errors import QuarantineError
+
+use_decoders()
 
 TARGETS = (
     ImplicitVRLittleEndian,

@@ -11,17 +11,14 @@ from common.database import Database
 from common.metrics import Check
 from common.orthanc import Orthanc
 from common.service import repeat, start_thread
-from common.storage import Storage
 from common.tasks import TaskQueue
-from deidentifier.mappings import PostgresMappings
-from deidentifier.pseudonym_key import pseudonym_key
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.reconcile import SourceReconciler
 from deidentifier.rules_in_force import RulesInForce
 from deidentifier.settings import DeidentifierSettings
 from deidentifier.submissions import KIND as SUBMIT
 from deidentifier.submissions import Submissions
 from deidentifier.submitted import SubmissionWorker, SubmittedWork
-from deidentifier.withdrawal import Withdrawals
 from deidentifier.worker import KIND, InstanceWorker
 
 SCHEMA = "ingest"
@@ -60,6 +57,17 @@ class Ingest:
             "research Orthanc": self.destination.system,
         }
 
+    def rules(self, builder: DeidentifierBuilder | None = None) -> RulesInForce:
+        """Return what watches the rules.
+
+        Raises
+        ------
+        ResearchPacsError
+            The rules cannot be read, or are wrong.
+        """
+        builder = builder or DeidentifierBuilder(self.settings, self.database)
+        return RulesInForce(self.settings.rules, builder, self.database)
+
     def workers(self) -> tuple[InstanceWorker, SubmissionWorker | None]:
         """Return what works on instances and, where there is a key for them, on submissions.
 
@@ -69,16 +77,13 @@ class Ingest:
             The rules cannot be read, or are wrong.
         """
         settings = self.settings
-        key = pseudonym_key(settings.pseudonym_key)
-        mappings = PostgresMappings(self.database, key=key)
-        withdrawals = Withdrawals(self.database, settings.withdrawal_key)
-        rules = RulesInForce(settings.rules, mappings, self.database, settings, withdrawals)
+        builder = DeidentifierBuilder(settings, self.database)
+        rules = self.rules(builder)
         preserve = settings.preserve_original_files
         if not settings.submission_key:
             return InstanceWorker(self.source, self.destination, rules, preserve=preserve), None
         submissions = Submissions(self.database, settings.submission_key)
-        storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
-        submitted = SubmittedWork(submissions, self.destination, rules, mappings, storage, key, withdrawals)
+        submitted = SubmittedWork(submissions, self.destination, rules, builder)
         instances = InstanceWorker(self.source, self.destination, rules, preserve=preserve, submitted=submitted)
         return instances, SubmissionWorker(submissions, submitted)
 
@@ -96,12 +101,14 @@ class Ingest:
             region = settings.aws_region
             metrics = CloudWatchMetrics(self.queue, [KIND, SUBMIT], settings.cloudwatch_namespace, region=region)
             start_thread("cloudwatch", repeat, "cloudwatch", metrics.publish, stop, EVERY)
-        start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
+        start_thread("prune", repeat, "prune", self.put_in_order, stop, _HOUR)
 
-    def _prune(self) -> None:
+    def put_in_order(self) -> None:
+        """Erase what ended submissions left, and shrink old tasks into counts."""
         if self.settings.submission_key:
             Submissions(self.database, self.settings.submission_key).erase_ended()
         # A row lives as long as its original; preserved originals live on.
-        if not self.settings.preserve_original_files:
-            while self.queue.prune(KIND, self.settings.task_retention_days * 86400):
+        kinds = [SUBMIT] if self.settings.preserve_original_files else [SUBMIT, KIND]
+        for kind in kinds:
+            while self.queue.prune(kind, self.settings.task_retention_days * 86400):
                 continue

@@ -8,16 +8,11 @@ from typing import Any
 from common.database import Database
 from common.errors import ResearchPacsError
 from common.metrics import RULES_REFUSED, count_error
-from common.storage import Storage, WatchedFile
+from common.storage import WatchedFile
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.deidentify import Deidentifier
-from deidentifier.mappings import MappingStore
-from deidentifier.profiles.clean_text import site_vocabulary
-from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules import Rules
-from deidentifier.rules_file import load_rules
-from deidentifier.settings import OfflineSettings
 from deidentifier.statement import as_text, make_statement
-from deidentifier.withdrawal import Withdrawals
 from deidentifier.worker import Deidentify, Made
 
 logger = logging.getLogger(__name__)
@@ -38,19 +33,9 @@ class RulesInForce:
         The rules cannot be read, or are wrong, at the start.
     """
 
-    def __init__(
-        self,
-        location: str,
-        mappings: MappingStore,
-        database: Database,
-        settings: OfflineSettings,
-        withdrawals: Withdrawals | None = None,
-    ) -> None:
-        self._withdrawals = withdrawals
-        self._location, self._mappings, self._database, self._settings = location, mappings, database, settings
-        storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
-        self._vocabulary = site_vocabulary(settings.vocabulary_file, storage)
-        self._file = WatchedFile(location, self._load, storage=storage)
+    def __init__(self, location: str, builder: DeidentifierBuilder, database: Database) -> None:
+        self._location, self._builder, self._database = location, builder, database
+        self._file = WatchedFile(location, self._load, storage=builder.storage)
         self._told: tuple[str, str | None] | None = None
 
     def current(self) -> Deidentify:
@@ -63,15 +48,7 @@ class RulesInForce:
         return lambda data: apply(deidentifier, data)
 
     def _load(self, data: bytes) -> Deidentifier:
-        return Deidentifier(
-            load_rules(data, self._location),
-            self._mappings,
-            max_inflated=self._settings.max_inflated_bytes,
-            rekognition_region=self._settings.rekognition_region or None,
-            key=pseudonym_key(self._settings.pseudonym_key),
-            vocabulary=self._vocabulary,
-            withdrawn=self._withdrawals.holds if self._withdrawals is not None else None,
-        )
+        return self._builder.build(data, self._location)
 
     def _tell(self, deidentifier: Deidentifier, problem: str | None) -> None:
         sha256 = deidentifier.rules.sha256

@@ -6,19 +6,15 @@ import dataclasses
 import json
 import logging
 
-from common.errors import PermanentError, QuarantineError, RefusedError, ResearchPacsError
+from common.errors import NotFoundError, PermanentError, QuarantineError, RefusedError, ResearchPacsError
 from common.orthanc import Orthanc
 from common.retry import describe
-from common.storage import Storage, join
+from common.storage import join
 from common.tasks import Result, Task
 from common.worker import Batch
-from deidentifier.deidentify import Deidentifier
-from deidentifier.mappings import MappingStore
-from deidentifier.pseudonym_key import PseudonymKey
-from deidentifier.rules_file import load_rules
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.rules_in_force import apply
 from deidentifier.submissions import KIND, Request, Submissions
-from deidentifier.withdrawal import Withdrawals
 from deidentifier.worker import Deidentify, Made, Rules, deliver, md5
 
 logger = logging.getLogger(__name__)
@@ -31,10 +27,8 @@ class SubmittedWork:
     ----------
     rules
         In force where a submission brings none.
-    key
-        What new values are derived from; None: they are random.
-    withdrawals
-        Patients of whom nothing is taken any more.
+    builder
+        Makes the engine where it does.
     """
 
     def __init__(
@@ -42,14 +36,10 @@ class SubmittedWork:
         submissions: Submissions,
         destination: Orthanc,
         rules: Rules,
-        mappings: MappingStore,
-        storage: Storage,
-        key: PseudonymKey | None = None,
-        withdrawals: Withdrawals | None = None,
+        builder: DeidentifierBuilder,
     ) -> None:
-        self._withdrawn = withdrawals.holds if withdrawals is not None else None
         self._submissions, self._destination, self._rules = submissions, destination, rules
-        self._mappings, self._storage, self._key = mappings, storage, key
+        self._builder, self._storage = builder, builder.storage
 
     def settle(self, task: Task, submission: str, data: bytes | None = None) -> Result:
         """De-identify and deliver; ``data`` are the bytes where they come from the source Orthanc."""
@@ -84,9 +74,7 @@ class SubmittedWork:
     def _deidentify(self, request: Request) -> Deidentify:
         if not request.rules:
             return self._rules.current()
-        deidentifier = Deidentifier(
-            load_rules(request.rules, "submitted rules"), self._mappings, key=self._key, withdrawn=self._withdrawn
-        )
+        deidentifier = self._builder.build(request.rules, "submitted rules")
         return lambda data: apply(deidentifier, data)
 
     def _deliver(self, request: Request, made: Made, submission: str) -> str:
@@ -124,12 +112,24 @@ class SubmissionWorker:
         self._submissions, self._work = submissions, work
 
     def work(self, batch: Batch) -> list[Result]:
-        """Work on submissions; erase what they brought as soon as they are settled."""
+        """Work on submissions; erase what they brought as soon as they are settled.
+
+        As with originals, what was decided is written down first: whoever takes a task of a worker that died here finds
+        its file erased, and knows why.
+        """
         results = list(batch.each(self._settle))
-        self._submissions.erase([r.task.subject for r in results if r.state in {"done", "discarded"}])
+        settled = [result for result in results if result.state in {"done", "discarded"}]
+        if settled:
+            held = batch.queue.decide(batch.worker, settled)
+            self._submissions.erase([result.task.subject for result in settled if result.task.id in held])
         return results
 
     def _settle(self, task: Task) -> Result:
         if task.withdrawn:
             return Result(task, "discarded", error_code="DiscardedByHand", error="A person discarded it.")
-        return self._work.settle(task, task.subject)
+        try:
+            return self._work.settle(task, task.subject)
+        except NotFoundError:
+            if task.outcome is None:
+                raise
+            return Result(task, task.outcome, result=task.result, source_md5=task.source_md5)

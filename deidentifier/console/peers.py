@@ -9,10 +9,10 @@ from typing import Any, cast
 from flask import current_app
 
 from common.errors import NotFoundError
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.console.preview import Previews
 from deidentifier.console.settings import ConsoleSettings
 from deidentifier.ingest import Ingest
-from deidentifier.mappings import PostgresMappings
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Console(Ingest):
     @cached_property
     def previews(self) -> Previews:
         """What the rules in force would make of originals."""
-        return Previews(self.settings, PostgresMappings(self.database))
+        return Previews(self.settings.rules, lambda: DeidentifierBuilder(self.settings, self.database))
 
 
 def console() -> Console:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from common.errors import PermanentError, QuarantineError
-from common.storage import Storage, WatchedFile
+from common.storage import WatchedFile
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.deidentify import Deidentifier
-from deidentifier.mappings import MappingStore
-from deidentifier.rules_file import load_rules
 from deidentifier.rules_in_force import apply
-from deidentifier.settings import OfflineSettings
 from deidentifier.worker import md5
 
 _KEPT = 2
@@ -35,11 +34,12 @@ class Preview:
 class Previews:
     """Applies the rules in force, and keeps the last few results: a page asks for each frame by itself.
 
-    The mappings are the real ones, made where they are missing: the preview is what a worker would send.
+    The engine is made as a worker's is, and the mappings are the real ones, made where they are missing: the preview is
+    what a worker would send.
     """
 
-    def __init__(self, settings: OfflineSettings, mappings: MappingStore) -> None:
-        self._settings, self._mappings = settings, mappings
+    def __init__(self, location: str, make_builder: Callable[[], DeidentifierBuilder]) -> None:
+        self._location, self._make_builder = location, make_builder
         self._file: WatchedFile[Deidentifier] | None = None
         self._made: OrderedDict[tuple[str, str], Preview] = OrderedDict()
         self._lock = threading.Lock()
@@ -64,17 +64,10 @@ class Previews:
 
     def _rules(self) -> Deidentifier:
         if self._file is None:
-            storage = Storage(endpoint=self._settings.s3_endpoint, region=self._settings.aws_region)
-            self._file = WatchedFile(self._settings.rules, self._load, storage=storage)
+            builder = self._make_builder()
+            load = partial(builder.build, name=self._location)
+            self._file = WatchedFile(self._location, load, storage=builder.storage)
         return self._file.value
-
-    def _load(self, data: bytes) -> Deidentifier:
-        return Deidentifier(
-            load_rules(data, self._settings.rules),
-            self._mappings,
-            max_inflated=self._settings.max_inflated_bytes,
-            rekognition_region=self._settings.rekognition_region or None,
-        )
 
 
 def _try(deidentifier: Deidentifier, original: bytes) -> Preview:

@@ -23,11 +23,14 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.encoders.base import get_encoder
 
+from common.codestreams import read_frame_header
+from common.decoders import use_decoders
 from common.errors import QuarantineError
-from deidentifier.pixels.gdcm_codec import decode_gdcm, encode_gdcm
+from common.gdcm_codec import Shape, decode_gdcm, encode_gdcm
 from deidentifier.pixels.image import Codestream, Frame, Image
-from deidentifier.pixels.jpeg import read_frame_header
 from deidentifier.pixels.rle import decode_rle
+
+use_decoders()
 
 JPEG_LOSSLESS = (uid.JPEGLossless, uid.JPEGLosslessSV1)
 JPEG_LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
@@ -110,8 +113,7 @@ def _decoder(syntax: uid.UID) -> Callable[[Image, Codestream, bytes], Frame]:
         return _decode_jpeg_2000
     if syntax in JPEG_LS:
         return _decode_jpeg_ls
-    # pydicom does not let gdcm decode 12-bit JPEG, and copies what it decodes.
-    return _decode_baseline if syntax == uid.JPEGBaseline8Bit else decode_gdcm
+    return _decode_baseline if syntax == uid.JPEGBaseline8Bit else _decode_jpeg
 
 
 def _decode_jpeg_2000(image: Image, stream: Codestream, data: bytes) -> Frame:
@@ -131,6 +133,15 @@ def _decode_jpeg_ls(image: Image, stream: Codestream, data: bytes) -> Frame:
 def _container(stream: Codestream) -> int:
     """Return the bytes that the decoders use for a number of that precision."""
     return 1 if stream.precision <= 8 else 2 if stream.precision <= 16 else 4
+
+
+def _decode_jpeg(image: Image, _stream: Codestream, data: bytes) -> Frame:
+    numbers = np.frombuffer(decode_gdcm(_shape(image), data, image.transfer_syntax), f"<u{image.bits_allocated // 8}")
+    return numbers.reshape(image.rows, image.columns, image.samples)
+
+
+def _shape(image: Image) -> Shape:
+    return Shape(image.rows, image.columns, image.samples, image.bits_allocated)
 
 
 def _decode_baseline(image: Image, stream: Codestream, data: bytes) -> Frame:
@@ -163,13 +174,13 @@ def _encoder(syntax: uid.UID) -> Callable[[Image, Frame, Codestream], bytes]:
         return _encode_jpeg_ls
     if syntax == uid.RLELossless:
         return _encode_rle
-    return lambda image, frame, stream: encode_gdcm(image, frame, stream, syntax)
+    return lambda image, frame, stream: encode_gdcm(_shape(image), frame, stream.precision, syntax)
 
 
 def _encode_rle(image: Image, frame: Frame, stream: Codestream) -> bytes:
     # pydicom's encoder is slow, and refuses 32 bits; GDCM's ends the process over an odd number of bytes.
     if frame.nbytes % 2 == 0:
-        return encode_gdcm(image, frame, stream, uid.RLELossless)
+        return encode_gdcm(_shape(image), frame, stream.precision, uid.RLELossless)
     options = _options(image, stream, "RGB" if image.samples > 1 else "MONOCHROME2")
     return get_encoder(uid.RLELossless).encode(frame.tobytes(), encoding_plugin="pydicom", **options)
 

@@ -144,3 +144,47 @@ def test_without_a_key_nothing_is_submitted(ingest, monkeypatch, capsys):
     monkeypatch.delenv("RPACS_SUBMISSION_KEY")
     assert main(["submit", "--source", "/dev/null"]) == 2
     assert "RPACS_SUBMISSION_KEY" in capsys.readouterr().err
+
+
+@pytest.fixture
+def claimed(ingest, tmp_path):
+    """Give the handler of submissions and the one task of a submitted file, which a worker has just taken."""
+    (tmp_path / "one.dcm").write_bytes(make_slice(1, rows=16))
+    assert main(["submit", "--source", str(tmp_path / "one.dcm")]) == 0
+    handler = ingest.workers()[1]
+    return handler, ingest.queue.claim("submit", "first", 10)
+
+
+def test_a_worker_that_dies_after_erasing_leaves_a_finished_task(ingest, claimed):
+    handler, tasks = claimed
+    handler.work(Batch(ingest.queue, "first", tasks, threading.Event().is_set))  # and dies before it says so
+    assert left_over(ingest) == (0, 0)
+    ingest.queue.release("first", tasks)
+    work(ingest)
+    [task] = ingest.queue.list_tasks(kinds=["submit"])
+    assert (task["state"], task["attempts"], task["error_code"]) == ("done", 0, None)
+    assert [task["result"]] == ingest.destination.instances(0, 10)
+
+
+def test_a_worker_that_lost_its_task_erases_nothing(ingest, claimed):
+    handler, tasks = claimed
+    ingest.queue.release("first", tasks)
+    handler.work(Batch(ingest.queue, "first", tasks, threading.Event().is_set))
+    assert left_over(ingest) == (1, 1)
+    work(ingest)
+    assert left_over(ingest) == (0, 0)
+    assert [task["state"] for task in ingest.queue.list_tasks(kinds=["submit"])] == ["done"]
+
+
+def test_old_submissions_shrink_into_counts(ingest, claimed, ingest_database):
+    handler, tasks = claimed
+    ingest.queue.exchange(
+        handler.work(Batch(ingest.queue, "first", tasks, threading.Event().is_set)), "submit", "first", 0
+    )
+    with ingest_database.owner.transaction() as cursor:
+        cursor.execute("UPDATE ingest.tasks SET finished_at = now() - interval '10 years'")
+    ingest.put_in_order()
+    assert ingest.queue.list_tasks() == []
+    with ingest_database.owner.transaction() as cursor:
+        cursor.execute("SELECT kind, state, tasks FROM ingest.task_days")
+        assert cursor.fetchall() == [("submit", "done", 1)]

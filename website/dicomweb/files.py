@@ -8,15 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
+from common.decoders import use_decoders
 from common.errors import InvalidDicomError
 from common.orthanc import Orthanc
 from website.dicomweb.media_types import EXPLICIT_LITTLE_ENDIAN, Accepted, NotAcceptableError
 from website.dicomweb.members import Member
 from website.dicomweb.multipart import Part
 
+use_decoders()
+
 DICOM = "application/dicom"
 _CHUNK = 256 << 10
-_ERRORS = (ValueError, RuntimeError, AttributeError, NotImplementedError, KeyError, TypeError, OSError)
+_ERRORS = (ValueError, RuntimeError, AttributeError, NotImplementedError, KeyError, TypeError, OverflowError, OSError)
 
 
 def file_syntax(accepted: Iterable[Accepted], member: Member) -> str:

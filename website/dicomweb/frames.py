@@ -9,6 +9,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
 
+from common.decoders import use_decoders
 from common.errors import InvalidDicomError, NotFoundError
 from common.orthanc import Orthanc
 from website.dicomweb.media_types import (
@@ -21,8 +22,19 @@ from website.dicomweb.media_types import (
 from website.dicomweb.members import Member
 from website.dicomweb.multipart import Part
 
+use_decoders()
+
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_DECODING_ERRORS = (ValueError, RuntimeError, AttributeError, NotImplementedError, KeyError, TypeError, OSError)
+_DECODING_ERRORS = (
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    NotImplementedError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    OSError,
+)
 
 
 def read_numbers(text: str, member: Member) -> list[int]:

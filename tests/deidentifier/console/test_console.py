@@ -1,5 +1,6 @@
 """The ingest side's console: who may in, what it shows, what it decides, and that all of it is audited."""
 
+import dataclasses
 import re
 from io import BytesIO
 
@@ -16,9 +17,12 @@ from common.tasks import Asked, Result, TaskQueue
 from deidentifier.commands.migrate import migrate_ingest
 from deidentifier.console.app import create_app
 from deidentifier.console.comparison import compare
+from deidentifier.console.peers import Console
 from deidentifier.console.settings import ConsoleSettings
+from deidentifier.ingest import Ingest
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.finder import Finding
+from deidentifier.withdrawal import Withdrawals
 
 PASSWORD = "correct horse battery"
 AUDIT_KEY = "a" * 32
@@ -272,3 +276,28 @@ def test_approving_what_a_finding_holds_back(console, quarantined, database):
             "SELECT entry ->> 'user', entry -> 'findings' FROM ingest.audit WHERE entry ->> 'decision' = 'approve'"
         )
         assert cursor.fetchall() == [("alice", 0), ("alice", 1)]
+
+
+def test_the_preview_is_what_a_worker_would_send(console, database, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("zyxwvut")
+    given = console.extensions["console"].settings
+    keys = {"pseudonym_key": "p" * 32, "withdrawal_key": "w" * 32}
+    settings = dataclasses.replace(given, **keys, vocabulary_file=str(words), max_inflated_bytes=1 << 20)
+    dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    dataset.StudyDescription = "Zyxwvut abdomen"
+    dataset.save_as(written := BytesIO())
+    original = written.getvalue()
+    peers = Console.from_settings(settings, "console")
+
+    previewed = peers.previews.make(original)
+    assert pydicom.dcmread(BytesIO(previewed.data)).StudyDescription == "Zyxwvut abdomen"
+    with database.owner.transaction() as cursor:  # all derived from the key
+        cursor.execute("SELECT count(*), count(key_id) FROM ingest.mappings")
+        everything, derived = cursor.fetchone()
+    assert everything == derived > 0
+    assert Ingest.from_settings(settings, "work").rules().current()(original).data == previewed.data
+
+    Withdrawals(database.owner, "w" * 32).block(str(dataset.PatientID))
+    withdrawn = Console.from_settings(settings, "console").previews.make(original)
+    assert (withdrawn.state, withdrawn.data) == ("discarded", None)
