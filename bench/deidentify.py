@@ -121,21 +121,21 @@ def measure_in_process(database: Database, files: list[bytes], rounds: int) -> d
     for _ in range(rounds):
         note("round trip", cpu(round_trip, files))
         engine, store = ours(database)
-        note("ours", cpu(lambda data, engine=engine: engine.deidentify(data), files))
+        note("ours", cpu(lambda data, engine=engine: engine.deidentify(data).data, files))
         best["calls"] = store.calls / len(files)
         more, _ = ours(database, with_further_rules(200))
-        note("200 further rules", cpu(lambda data, engine=more: engine.deidentify(data), files))
+        note("200 further rules", cpu(lambda data, engine=more: engine.deidentify(data).data, files))
         checking, _ = ours(database, checks_leaks=True)
-        note("with the leak check", cpu(lambda data, engine=checking: engine.deidentify(data), files))
+        note("with the leak check", cpu(lambda data, engine=checking: engine.deidentify(data).data, files))
         default, _ = ours(database, DEFAULT_RULES.read_text(), checks_leaks=True)
-        note("default rules", cpu(lambda data, engine=default: engine.deidentify(data), files))
+        note("default rules", cpu(lambda data, engine=default: engine.deidentify(data).data, files))
     for kind in ("frames", "radiograph"):
         data = [large_image(kind)] * 3
         engine = Deidentifier(load_rules(RULES), MemoryMappings(), checks_leaks=False)
         engine.deidentify(data[0])
         for _ in range(rounds):
             note(f"{kind} round trip", cpu(round_trip, data))
-            note(f"{kind} ours", cpu(lambda each, engine=engine: engine.deidentify(each), data))
+            note(f"{kind} ours", cpu(lambda each, engine=engine: engine.deidentify(each).data, data))
     return best
 
 

@@ -29,6 +29,7 @@ from bench.goals import Benchmark, arguments
 from common.dicom_scan import scan
 from deidentifier.deidentify import Deidentifier
 from deidentifier.leak_patterns import MIN_RAW
+from deidentifier.file_meta import DicomFile
 from deidentifier.leaks import Expectation, LeakError, find_leaks
 from deidentifier.mappings import MemoryMappings
 from deidentifier.profiles.identifying import Identities
@@ -136,12 +137,12 @@ def missed(patients: int, draw: random.Random) -> tuple[int, Counter[str]]:
         expected = Expectation(uids, True, lambda heads: False, lambda path: "")
         for name, raw in spellings(header):
             planted += 1
-            if not find_leaks(original, collected, plant(outcome.data, raw, planted), expected):
+            if not find_leaks(original, collected, DicomFile(plant(outcome.data, raw, planted)), expected):
                 lost[name] += 1
         planted += 1
         dated = pydicom.dcmread(io.BytesIO(outcome.data))
         dated.StudyDate = header.StudyDate
-        if not find_leaks(original, collected, write(dated), expected):
+        if not find_leaks(original, collected, DicomFile(write(dated)), expected):
             lost["date"] += 1
     return planted, lost
 

@@ -10,8 +10,7 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
-
+from common.dicom_dictionary import private_vr_of, row_of
 from common.dicom_stretches import Stretches
 from common.errors import InvalidDicomError
 from common.tags import format_tag, is_private
@@ -26,6 +25,8 @@ _SHORT = frozenset(("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", 
 )
 _FRAGMENTS = frozenset(("OB", "OW", "OF", "OD", "OL", "OV"))
 _LONG = _FRAGMENTS | frozenset(("SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
+VALUE_REPRESENTATIONS = _SHORT | _LONG
+"""Those of PS3.5 6.2."""
 _KEPT = 100_000
 UNDEFINED = 0xFFFFFFFF
 
@@ -72,7 +73,8 @@ class Head:
         self.written = written
         self.length_at = length_at
         self.creator = creator
-        self.keyword = "" if is_private(tag) else keyword_for_tag(tag)
+        row = None if is_private(tag) else row_of(tag)
+        self.keyword = row[4] if row else ""
         self.name = self.keyword or format_tag(tag)
         self.is_creator = is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
         self.special = is_private(tag) or tag in DELIMITERS or tag >> 16 == 0
@@ -210,10 +212,10 @@ def _dictionary_vr(tag: int) -> str:
         return "UL"
     if is_private(tag):
         return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
-    try:
-        vr = str(dictionary_VR(tag))
-    except KeyError:
+    row = row_of(tag)
+    if row is None:
         return "UN"
+    vr = row[0]
     return "OW" if vr.endswith("OW") else vr[:2]
 
 
@@ -222,10 +224,7 @@ def with_creator(head: Head, creator: str) -> Head:
     """Return the head of a private element in the block of a creator; its VR by pydicom's private dictionary."""
     vr = head.vr
     if head.written in ("", "UN") and vr == "UN":
-        try:
-            vr = str(private_dictionary_VR(head.tag, creator))[:2]
-        except KeyError:
-            vr = "UN"
+        vr = private_vr_of(head.tag, creator)[:2] or "UN"
     owned = Head(head.tag, vr, head.written, head.length_at, creator)
     owned.emptied = head.emptied
     return owned

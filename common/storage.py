@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
+from io import FileIO
+from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
 from common.errors import NotFoundError, RefusedError, ResearchPacsError
-from common.storage_errors import typed_errors
+from common.file_errors import file_errors
 
 if TYPE_CHECKING:
-    from types_boto3_s3.client import S3Client
+    from common.storage_s3 import S3
 
 T = TypeVar("T")
 
@@ -50,34 +49,17 @@ class Storage:
         self._endpoint = endpoint
         self._region = region
         self._lock = threading.Lock()
-        self._client: S3Client | None = None
+        self._objects: S3 | None = None
 
     @property
-    def client(self) -> S3Client:
-        """The S3 client, made on first use: local files need no AWS configuration."""
+    def _s3(self) -> S3:
+        """Objects in S3, reached on first use: local files need neither boto3, half of a command's start, nor AWS."""
         with self._lock:
-            if self._client is None:
-                # Half of a command's start, for nothing where all files are local.
-                import boto3
-                from botocore.config import Config
+            if self._objects is None:
+                from common.storage_s3 import S3
 
-                # A session of our own: boto3's default one keeps the credentials that it saw first.
-                self._client = boto3.Session().client(
-                    "s3",
-                    endpoint_url=self._endpoint or None,
-                    region_name=self._region or None,
-                    config=Config(
-                        connect_timeout=5,
-                        read_timeout=60,
-                        retries={"mode": "standard", "max_attempts": 3},
-                        signature_version="s3v4",
-                        s3={"addressing_style": "path"} if self._endpoint else {},
-                        # Servers other than Amazon's refuse the trailing checksums that boto3 adds by default.
-                        request_checksum_calculation="when_required",
-                        response_checksum_validation="when_required",
-                    ),
-                )
-            return self._client
+                self._objects = S3(endpoint=self._endpoint, region=self._region)
+            return self._objects
 
     def read(self, location: str) -> bytes:
         """Return the bytes of a file; raises as :meth:`read_version`."""
@@ -90,63 +72,55 @@ class Storage:
         ------
         NotFoundError, RefusedError, StorageUnavailableError
         """
-        with typed_errors():
-            if is_s3(location):
-                bucket, key = split_s3(location)
-                answer = self.client.get_object(Bucket=bucket, Key=key)
-                return answer["Body"].read(), answer["ETag"]
-            with open(location, "rb") as file:
-                version = _local_version(os.fstat(file.fileno()))
-                return file.read(), version
+        if is_s3(location):
+            return self._s3.read_version(location)
+        with file_errors(), open(location, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            return file.read(), _local_version(status)
 
     def version(self, location: str) -> str:
         """Return a text that changes when the file does: the ETag, or modification time, size and inode."""
-        with typed_errors():
-            if is_s3(location):
-                bucket, key = split_s3(location)
-                return str(self.client.head_object(Bucket=bucket, Key=key)["ETag"])
+        if is_s3(location):
+            return self._s3.version(location)
+        with file_errors():
             return _local_version(os.stat(location))
 
-    def write(self, location: str, data: bytes) -> None:
-        """Write a file whole or not at all; folders are made as needed.
+    def write(self, location: str, *parts: bytes | memoryview) -> None:
+        """Write a file of some parts, whole or not at all; folders are made as needed.
 
         Raises
         ------
         RefusedError, StorageFullError, StorageUnavailableError, NotFoundError
         """
-        with typed_errors():
-            if is_s3(location):
-                bucket, key = split_s3(location)
-                self.client.put_object(Bucket=bucket, Key=key, Body=data)
-            else:
-                _write_local(Path(location), data)
+        if is_s3(location):
+            self._s3.write(location, b"".join(parts))
+        else:
+            with file_errors():
+                _write_local(location, parts)
 
-    def write_once(self, location: str, data: bytes) -> bool:
+    def write_once(self, location: str, *parts: bytes | memoryview) -> bool:
         """Write a file unless there is one; tell whether the location now holds these bytes."""
-        with typed_errors():
-            if not is_s3(location) and _write_local(Path(location), data, replace=False):
-                return True
+        if not is_s3(location):
+            with file_errors():
+                if _write_local(location, parts, replace=False):
+                    return True
         try:
-            return self.read(location) == data
+            return self.read(location) == b"".join(parts)
         except NotFoundError:
-            self.write(location, data)
+            self.write(location, *parts)
             return True
 
     @contextmanager
     def open(self, location: str) -> Iterator[BinaryIO]:
         """Open a file for reading at any position; an object of S3 is brought into a temporary file first."""
-        if not is_s3(location):
-            with typed_errors():
-                file = open(location, "rb")  # noqa: SIM115  closed below, so that errors of the body stay as they are
-            with file:
+        if is_s3(location):
+            with self._s3.open(location) as file:
                 yield file
             return
-        with tempfile.TemporaryFile() as spool:
-            with typed_errors():
-                bucket, key = split_s3(location)
-                self.client.download_fileobj(bucket, key, cast(Any, spool))
-            spool.seek(0)
-            yield cast(BinaryIO, spool)
+        with file_errors():
+            file = open(location, "rb")  # noqa: SIM115  closed below, so that errors of the body stay as they are
+        with file:
+            yield file
 
     def list(self, location: str) -> Iterator[Entry]:
         """List a file, a folder with all below it, an object, or all objects under a prefix; sorted by name.
@@ -156,23 +130,11 @@ class Storage:
         NotFoundError
             There is nothing at all.
         """
-        with typed_errors():
-            entries = self._list_s3(location) if is_s3(location) else _list_local(Path(location))
-            count = 0
-            for count, entry in enumerate(entries, 1):  # noqa: B007  the count is used after the loop
-                yield entry
-        if not count and (is_s3(location) or not os.path.isdir(location)):
-            raise NotFoundError("there is nothing at this location")
-
-    def _list_s3(self, location: str) -> Iterator[Entry]:
-        bucket, prefix = split_s3(location, key_required=False)
-        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for item in page.get("Contents", []):
-                key = item["Key"]
-                if key.endswith("/") or not _under(key, prefix):
-                    continue
-                relative = key[len(prefix) :].lstrip("/") or key.rsplit("/", 1)[-1]
-                yield Entry(f"s3://{bucket}/{key}", item["Size"], relative)
+        if is_s3(location):
+            yield from self._s3.list(location)
+        else:
+            with file_errors():
+                yield from _list_local(location)
 
 
 def is_s3(location: str) -> bool:
@@ -195,53 +157,73 @@ def join(location: str, relative: str) -> str:
     return os.path.join(location, *relative.split("/"))
 
 
-def _under(key: str, prefix: str) -> bool:
-    """Tell whether a key is the prefix or below it as a folder: ``a/b`` does not hold ``a/bc``."""
-    return not prefix or prefix.endswith("/") or key == prefix or key.startswith(prefix + "/")
-
-
-def _list_local(path: Path) -> Iterator[Entry]:
-    if not path.is_dir():
-        yield Entry(str(path), path.stat().st_size, path.name)
+def _list_local(location: str) -> Iterator[Entry]:
+    if not os.path.isdir(location):
+        yield Entry(location, os.stat(location).st_size, os.path.basename(location))
         return
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            file = Path(folder, name)
-            if file.is_file():
-                yield Entry(str(file), file.stat().st_size, file.relative_to(path).as_posix())
+    yield from _list_folder(location, "")
+
+
+def _list_folder(folder: str, prefix: str) -> Iterator[Entry]:
+    """List a folder's files, sorted by name, then those of its folders; links to folders are not followed."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    folders = []
+    for entry in entries:
+        if entry.is_dir():
+            folders.append(entry)
+        elif entry.is_file():
+            yield Entry(entry.path, entry.stat().st_size, prefix + entry.name)
+    for entry in folders:
+        if not entry.is_symlink():
+            yield from _list_folder(entry.path, f"{prefix}{entry.name}/")
 
 
 def _local_version(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
 
 
-def _write_local(path: Path, data: bytes, *, replace: bool = True) -> bool:
+def _write_local(path: str, parts: Sequence[bytes | memoryview], *, replace: bool = True) -> bool:
     """Write by way of a temporary file; False where the path exists and is not to be replaced."""
-    temporary = path.with_name(f".partial-{secrets.token_hex(8)}")
+    temporary = os.path.join(os.path.dirname(path), f".partial-{secrets.token_hex(8)}")
     file = _create(temporary)
     try:
         with file:
-            file.write(data)
+            for part in parts:
+                _write_all(file, part)
         if replace:
             os.replace(temporary, path)
-        else:
-            os.link(temporary, path)  # which, other than renaming, never replaces
+            return True
+        os.link(temporary, path)  # which, other than renaming, never replaces
     except FileExistsError:
+        _remove(temporary)
         return False
-    finally:
-        with suppress(OSError):  # renamed, it is there no more
-            os.unlink(temporary)
+    except BaseException:
+        _remove(temporary)
+        raise
+    _remove(temporary)
     return True
 
 
-def _create(path: Path) -> BinaryIO:
+def _write_all(file: FileIO, data: bytes | memoryview) -> None:
+    """Write everything: one call of the system writes at most 2 GB, or less where the disk fills."""
+    rest = memoryview(data)
+    while len(rest):
+        rest = rest[file.write(rest) :]
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):  # what cannot be removed is no reason to hide what went wrong
+        os.unlink(path)
+
+
+def _create(path: str) -> FileIO:
     """Create a file that was not there, and its folder where that is missing; the process's umask gives the rights."""
     try:
-        return open(path, "xb")
+        return open(path, "xb", buffering=0)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "xb")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "xb", buffering=0)
 
 
 class WatchedFile(Generic[T]):

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import boto3.exceptions
 import botocore.exceptions
 
-from common.errors import (
-    NotFoundError,
-    RefusedError,
-    ResearchPacsError,
-    StorageFullError,
-    StorageUnavailableError,
-)
+from common.errors import NotFoundError, RefusedError, ResearchPacsError, StorageUnavailableError
+from common.file_errors import file_errors
 
 # Codes that S3 and servers like it answer (Amazon S3 API reference, "Error responses"); HEAD has only the status.
 _NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
@@ -26,18 +19,18 @@ _REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNo
 @contextmanager
 def typed_errors() -> Iterator[None]:
     """Raise NotFoundError, RefusedError, StorageFullError or StorageUnavailableError for what is raised inside."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as exc:
-        raise _client_error(exc) from exc
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as exc:
-        raise RefusedError("there are no credentials for S3") from exc
-    except botocore.exceptions.ParamValidationError as exc:
-        raise RefusedError("the name of the bucket or the key is not legal") from exc
-    except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as exc:
-        raise StorageUnavailableError("S3 does not answer") from exc
-    except OSError as exc:
-        raise _os_error(exc) from exc
+    # Some of botocore's errors are OSErrors as well: they are looked at first.
+    with file_errors():
+        try:
+            yield
+        except botocore.exceptions.ClientError as exc:
+            raise _client_error(exc) from exc
+        except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as exc:
+            raise RefusedError("there are no credentials for S3") from exc
+        except botocore.exceptions.ParamValidationError as exc:
+            raise RefusedError("the name of the bucket or the key is not legal") from exc
+        except (botocore.exceptions.BotoCoreError, boto3.exceptions.Boto3Error) as exc:
+            raise StorageUnavailableError("S3 does not answer") from exc
 
 
 def _client_error(exc: botocore.exceptions.ClientError) -> ResearchPacsError:
@@ -50,14 +43,3 @@ def _client_error(exc: botocore.exceptions.ClientError) -> ResearchPacsError:
     if status >= 500 or status == 429 or code in {"SlowDown", "RequestTimeout"}:
         return StorageUnavailableError(f"S3 cannot serve this now ({code})")
     return RefusedError(f"S3 refuses the request ({code})")
-
-
-def _os_error(exc: OSError) -> ResearchPacsError:
-    reason = os.strerror(exc.errno) if exc.errno else type(exc).__name__
-    if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
-        return NotFoundError(f"cannot be read: {reason}")
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EEXIST):
-        return RefusedError(f"refused by the file system: {reason}")
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFullError(f"the storage is full: {reason}")
-    return StorageUnavailableError(f"the file system fails: {reason}")

@@ -21,12 +21,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from pydicom.valuerep import VR
-
+from common.dicom_head import VALUE_REPRESENTATIONS
 from common.tags import keywords, parse_tag
-
-VALUE_REPRESENTATIONS = frozenset(str(vr) for vr in VR if len(vr) == 2)
-"""The value representations of PS3.5 6.2."""
 
 _CREATOR = re.compile(r"([0-9A-Fa-fXx@]{4})\{([^{}]+)\}([0-9A-Fa-fXx]{2})")
 _MASK = re.compile(r"[0-9A-Fa-fXx@]{8}")

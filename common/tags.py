@@ -10,7 +10,7 @@ import difflib
 import re
 from functools import cache
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from common.dicom_dictionary import DicomDictionary, RepeatersDictionary
 
 TagPath = tuple[int, ...]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from common.dicom_scan import MAX_INFLATED, Scan, scan
 from common.errors import QuarantineError
+from deidentifier.file_meta import DicomFile
 from deidentifier.instance import PATIENT_ID, Instance
 from deidentifier.labels import match_labels
 from deidentifier.leak_check import LeakCheck
@@ -33,8 +34,8 @@ class Outcome:
     ----------
     state
         ``deidentified`` or ``discarded``.
-    data
-        The new file; empty where the instance is discarded.
+    file
+        The new file; None where the instance is discarded.
     labels
         Labels of the original.
     leaks
@@ -44,11 +45,16 @@ class Outcome:
     """
 
     state: str
-    data: bytes = b""
+    file: DicomFile | None = field(default=None, repr=False)
     labels: frozenset[str] = frozenset()
     work: Work | None = field(default=None, repr=False)
     leaks: list[Leak] = field(default_factory=list)
     reason: str = ""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the new file; none where the instance is discarded."""
+        return self.file.data if self.file is not None else b""
 
     @property
     def sop_instance_uid(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from common.dicom_head import EXPLICIT
 from common.dicom_scan import DEFLATED
@@ -15,7 +16,36 @@ IMPLEMENTATION_VERSION_NAME = "RESEARCH_PACS_2"
 _PREAMBLE = bytes(128) + b"DICM"
 
 
-def write_file(body: list[bytes | memoryview], transfer_syntax: str, sop_class: str, sop_instance: str) -> bytes:
+@dataclass(frozen=True)
+class DicomFile:
+    """A file in three parts, as its untouched pixel data need not be copied to be searched around, or written to disk.
+
+    Attributes
+    ----------
+    before, after
+        What stands before and after the pixel data.
+    pixels
+        Their element, header included; empty where they were touched, or there are none, and all is ``before``.
+    """
+
+    before: bytes
+    pixels: bytes | memoryview = b""
+    after: bytes = b""
+
+    @cached_property
+    def data(self) -> bytes:
+        """The whole file in one."""
+        return b"".join(self.parts) if self.pixels else self.before
+
+    @property
+    def parts(self) -> tuple[bytes | memoryview, ...]:
+        """The parts, to be written one after another."""
+        return self.before, self.pixels, self.after
+
+
+def write_file(
+    body: list[bytes | memoryview], transfer_syntax: str, sop_class: str, sop_instance: str, pixels: int | None = None
+) -> DicomFile:
     """Return a DICOM file.
 
     Parameters
@@ -24,9 +54,15 @@ def write_file(body: list[bytes | memoryview], transfer_syntax: str, sop_class: 
         The pieces of the data set, in the transfer syntax (not deflated).
     transfer_syntax, sop_class, sop_instance
         UIDs of the file meta information; nothing else of the original's gets there.
+    pixels
+        Which of the pieces is the untouched element of the pixel data; None: none is.
     """
-    meta = _write_meta(transfer_syntax, sop_class, sop_instance)
-    return b"".join((_PREAMBLE, meta, *(_deflate(body) if transfer_syntax == DEFLATED else body)))
+    head = (_PREAMBLE, _write_meta(transfer_syntax, sop_class, sop_instance))
+    if transfer_syntax == DEFLATED:
+        return DicomFile(b"".join((*head, *_deflate(body))))
+    if pixels is None:
+        return DicomFile(b"".join((*head, *body)))
+    return DicomFile(b"".join((*head, *body[:pixels])), body[pixels], b"".join(body[pixels + 1 :]))
 
 
 def _deflate(body: list[bytes | memoryview]) -> list[bytes]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from common.dicom_head import Head
 from common.dicom_scan import Scan, scan
 from common.tag_patterns import parse_tag_pattern
+from deidentifier.file_meta import DicomFile
 from deidentifier.instance import Instance
 from deidentifier.leaks import Expectation, Leak, LeakError, find_leaks
 from deidentifier.plan import Plan
@@ -32,7 +33,7 @@ class LeakCheck:
         self._program, self._instance, self._original = program, instance, original
         self._policy = on_leak or ("Quarantine" if program.profile is not None else "Report")
 
-    def check(self, work: Work, data: bytes) -> tuple[bytes, list[Leak]]:
+    def check(self, work: Work, result: DicomFile) -> tuple[DicomFile, list[Leak]]:
         """Return the result, redacted where that is asked for, and what was found.
 
         Raises
@@ -40,23 +41,23 @@ class LeakCheck:
         LeakError
             Something was found, and the instance is to be quarantined.
         """
-        found = self._find(work, data)
+        found = self._find(work, result)
         if not found or self._policy == "Report":
-            return data, found
+            return result, found
         if self._policy == "Redact":
-            data = redact(data, found, self._instance)
-            left = self._find(work, data)
+            result = redact(result, found, self._instance)
+            left = self._find(work, result)
             if not left:
-                return data, found
+                return result, found
             found = left
-        raise LeakError(found, data)
+        raise LeakError(found, result.data)
 
-    def _find(self, work: Work, data: bytes) -> list[Leak]:
+    def _find(self, work: Work, result: DicomFile) -> list[Leak]:
         options = self._program.profile.options if self._program.profile is not None else frozenset()
         dates = self._program.profile is not None and "RetainLongitudinalFullDates" not in options
         decided = _Decided(work)
         expected = Expectation(work.replaced_uids(), dates, self._on_purpose, decided.rule)
-        leaks = find_leaks(self._original, self._instance.collected, data, expected)
+        leaks = find_leaks(self._original, self._instance.collected, result, expected)
         return [leak for leak in leaks if not decided.written(leak.path)]
 
     def _on_purpose(self, heads: tuple[Head, ...]) -> bool:
@@ -92,13 +93,13 @@ class _Decided:
         return self._findings
 
 
-def redact(data: bytes, leaks: Sequence[Leak], instance: Instance) -> bytes:
+def redact(result: DicomFile, leaks: Sequence[Leak], instance: Instance) -> DicomFile:
     """Empty the elements of a result in which something was found; those of all items of a sequence together."""
     paths = {re.sub(r"\[\d+\]", "", leak.path) for leak in leaks if " " not in leak.path}
     if not paths:
-        return data
+        return result
     patterns = tuple(parse_tag_pattern(path) for path in sorted(paths))
     plan = Plan([DeleteTags(tag_patterns=patterns, except_tag_patterns=(), action="Empty")])
-    work = Work(scan(data), instance)
+    work = Work(scan(result.data), instance)
     work.rewrite(plan)
     return work.file()

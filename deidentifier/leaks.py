@@ -21,6 +21,7 @@ from common.dicom_head import Head
 from common.dicom_scan import DEFLATED, DataSet, Scan, scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import InvalidDicomError, QuarantineError
+from deidentifier.file_meta import DicomFile
 from deidentifier.leak_patterns import Patterns, beginnings_elsewhere, forms_elsewhere, patterns_of
 from deidentifier.profiles.clean_text import fold
 from deidentifier.profiles.identifying import Collected
@@ -81,7 +82,7 @@ class Expectation:
     rule: Callable[[str], str]
 
 
-def find_leaks(original: Scan, collected: Collected, result: bytes, expected: Expectation) -> list[Leak]:
+def find_leaks(original: Scan, collected: Collected, result: DicomFile, expected: Expectation) -> list[Leak]:
     """Return the identifying values of an original that stand in a result.
 
     Parameters
@@ -105,10 +106,19 @@ def find_leaks(original: Scan, collected: Collected, result: bytes, expected: Ex
 class _Where:
     """The bytes of a result that are searched: all but the pixels."""
 
-    def __init__(self, original: Scan, result: bytes) -> None:
-        self.result = result
+    def __init__(self, original: Scan, file: DicomFile) -> None:
+        self._file = file
         self._scan: Scan | None = None
         self.same_syntax = True
+        if file.pixels:
+            self.start = len(file.before)
+            self.end = self.start + len(file.pixels)
+            self.searched = file.before + file.after
+        else:
+            self._find_pixels(original, file.data)
+
+    def _find_pixels(self, original: Scan, result: bytes) -> None:
+        """Find the pixels in a result in one part: they may stand there as they came."""
         self.start = self.end = len(result)
         pixels = original.pixel_data
         if pixels is not None:
@@ -116,22 +126,22 @@ class _Where:
             self.start = result.find(header)
             self.end = self.start + pixels[3] - pixels[1]
         if self.start < 0 or self.end > len(result) or original.transfer_syntax == DEFLATED:
-            self._find_anew(original)
-        self.searched = self.result[: self.start] + self.result[self.end :]
+            result = self._find_anew(original)
+        self.searched = result[: self.start] + result[self.end :]
 
-    def _find_anew(self, original: Scan) -> None:
+    def _find_anew(self, original: Scan) -> bytes:
         """Look where the pixels are in a result that was transcoded, masked or deflated."""
         found = self.scan
         self.same_syntax = found.transfer_syntax == original.transfer_syntax != DEFLATED
-        self.result = found.data
         pixels = found.pixel_data
         self.start, self.end = (pixels[1], pixels[3]) if pixels else (len(found.data), len(found.data))
+        return found.data
 
     @property
     def scan(self) -> Scan:
         """The result, scanned."""
         if self._scan is None:
-            self._scan = scan(self.result)
+            self._scan = scan(self._file.data)
         return self._scan
 
     def offset(self, place: int) -> int:

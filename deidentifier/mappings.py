@@ -12,11 +12,13 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from common.database import Database
 from deidentifier.memory import Memories
 from deidentifier.pseudonym_key import PseudonymKey
+
+if TYPE_CHECKING:
+    from common.database import Database
 
 MappingKey = tuple[str, str, str, str]
 """Kind, scope type, scope value, original; the latter two without padding, in Unicode NFC."""

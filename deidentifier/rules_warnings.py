@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from pydicom._dicom_dict import DicomDictionary
+from common.dicom_dictionary import DicomDictionary
 
 from common.tag_patterns import TagPattern
 from common.yaml_file import Node, Report

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from common.dicom_scan import Scan, scan_dataset
 from common.dicom_text import strip_padding
-from common.transcoding import transcode
-from deidentifier.file_meta import write_file
+from deidentifier.file_meta import DicomFile, write_file
 from deidentifier.instance import SOP_INSTANCE, Instance
 from deidentifier.leak_patterns import MIN_RAW
-from deidentifier.pixel_work import clean_pixels
-from deidentifier.pixels.boxes import Boxes
-from deidentifier.pixels.clean import Cleaned
-from deidentifier.pixels.finder import Finder
 from deidentifier.plan import Plan
 from deidentifier.rewrite import Finding, Piece, Rewriter, join, piece_bytes
 from deidentifier.transformations.randomize_uid import random_uid
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
+
+if TYPE_CHECKING:
+    from deidentifier.pixels.boxes import Boxes
+    from deidentifier.pixels.clean import Cleaned
+    from deidentifier.pixels.finder import Finder
 
 _SOP_CLASS = 0x00080016
 _REGISTERED = b"1.2.840.10008."
@@ -46,6 +47,8 @@ class Work:
 
     def clean_pixels(self, rules: Sequence[RemoveBurnedInAnnotations], finder: Callable[[str | None], Finder]) -> None:
         """Blacken what rules for pixels ask for; what comes next is scanned anew."""
+        from deidentifier.pixel_work import clean_pixels  # NumPy, pydicom, the codecs: only for who needs them
+
         found = scan_dataset(join(self._pieces), self._scan.transfer_syntax)
         with warnings.catch_warnings():
             # pydicom warns of illegal values, and quotes them.
@@ -71,12 +74,29 @@ class Work:
             return random_uid(self._instance.derive("UID", "MediaStorageSOPInstanceUID", ""))
         return strip_padding(self._sop_instance).decode("latin-1")
 
-    def file(self, transfer_syntax: str | None = None) -> bytes:
+    def file(self, transfer_syntax: str | None = None) -> DicomFile:
         """Return the DICOM file, in another transfer syntax if asked."""
         own = self._scan.transfer_syntax
         sop_class = strip_padding(self._sop_class or b"").decode("latin-1")
-        data = write_file([piece_bytes(piece) for piece in self._pieces], own, sop_class, self.sop_instance_uid)
-        return transcode(data, transfer_syntax) if transfer_syntax and transfer_syntax != own else data
+        pieces = [*map(piece_bytes, self._pieces)]
+        pixels = self._part_pixels(pieces)
+        file = write_file(pieces, own, sop_class, self.sop_instance_uid, pixels)
+        if not transfer_syntax or transfer_syntax == own:
+            return file
+        from common.transcoding import transcode  # as above
+
+        return DicomFile(transcode(file.data, transfer_syntax))
+
+    def _part_pixels(self, pieces: list[bytes | memoryview]) -> int | None:
+        """Part the last piece around the pixel data where they are in it; return which piece they are then."""
+        pixels, end = self._scan.pixel_data, self._scan.dataset.end
+        last = pieces[-1] if pieces else b""
+        # What rules leave untouched behind the last element that they touch is one view of the original.
+        if pixels is None or not isinstance(last, memoryview) or len(last) < end - pixels[1]:
+            return None
+        start, stop = len(last) - (end - pixels[1]), len(last) - (end - pixels[3])
+        pieces[-1:] = [last[:start], last[start:stop], last[stop:]]
+        return len(pieces) - 2
 
     def replaced_uids(self) -> frozenset[bytes]:
         """Return the original UIDs that were replaced."""

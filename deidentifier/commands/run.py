@@ -16,9 +16,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from common.errors import ConfigurationError, ResearchPacsError
 from common.log import silence_libraries
 from common.settings import load
@@ -26,6 +23,8 @@ from common.storage import Storage, is_s3
 from deidentifier.offline.batch import Job, Result, memory_mappings, process_all
 from deidentifier.offline.inputs import Input, find_inputs
 from deidentifier.offline.report import Maps, Report, open_private
+from deidentifier.offline.terminal import Lines, Terminal, terminal
+from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import OfflineSettings, has_database
 
@@ -60,42 +59,43 @@ def run(arguments: argparse.Namespace) -> int:
     silence_libraries()
     settings = load(OfflineSettings)
     storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
-    job = _make_job(arguments, settings, storage)
+    job, rules = _make_job(arguments, settings, storage)
     inputs = _find(arguments, storage, settings.max_inflated_bytes)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    lines = Lines()
+    states: Counter[str] = Counter()
     with ExitStack() as stack:
         mappings = None
         if not has_database():
-            console.print("Without settings of PostgreSQL, mappings live in memory and end with this run.")
+            lines.tell("Without settings of PostgreSQL, mappings live in memory and end with this run.")
             mappings = stack.enter_context(memory_mappings(arguments.workers))
         report = None
         if arguments.report:
             file = stack.enter_context(_open(arguments.report))
             report = Report(file, show_values=arguments.show_values)
         maps = stack.enter_context(Maps(arguments.uid_map, arguments.patient_map))
-        progress = stack.enter_context(_progress(console))
-        task = progress.add_task("de-identifying", total=len(inputs))
-        states: Counter[str] = Counter()
-        for result in process_all(job, inputs, mappings, arguments.workers):
-            progress.advance(task)
+        shown = stack.enter_context(terminal(len(inputs)))
+        for result in process_all(job, inputs, mappings, arguments.workers, rules):
+            shown.advance()
             states[result.state] += 1
             maps.add(result)
             if report:
                 report.add(result)
-            _tell(result, console, diff=arguments.diff)
-    return _sum_up(states, console)
+            _tell(result, shown, diff=arguments.diff)
+    lines.tell(", ".join(f"{states[state]} {state}" for state in ("deidentified", "discarded", "failed")))
+    return 1 if states["failed"] else 0
 
 
-def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage: Storage) -> Job:
+def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage: Storage) -> tuple[Job, Rules]:
     """Read and check the rules before anything else; a bad file raises with every problem of it."""
     name = arguments.rules or settings.rules
     try:
         data = storage.read(name)
     except ResearchPacsError as exc:
         raise ConfigurationError(f"{name}: {exc}") from exc
-    for warning in load_rules(data, name).warnings:
+    rules = load_rules(data, name)
+    for warning in rules.warnings:
         print(warning, file=sys.stderr)
-    return Job(
+    job = Job(
         rules=data,
         rules_name=name,
         output=arguments.output,
@@ -110,6 +110,7 @@ def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage:
         report=bool(arguments.report),
         compare=bool(arguments.diff or arguments.uid_map or arguments.patient_map or arguments.show_values),
     )
+    return job, rules
 
 
 def _find(arguments: argparse.Namespace, storage: Storage, max_inflated: int) -> list[Input]:
@@ -140,22 +141,11 @@ def _open(path: str) -> IO[str]:
         raise ConfigurationError(f"{path} cannot be written: {exc.strerror}") from exc
 
 
-def _progress(console: Console) -> Progress:
-    """Return a bar on the terminal; nothing is drawn elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _tell(result: Result, console: Console, *, diff: bool) -> None:
+def _tell(result: Result, shown: Terminal, *, diff: bool) -> None:
     """Print a failure, or what changed; this is the terminal of who may see it."""
     if result.error:
         code, message = result.error
-        console.print(f"failed: {result.number} {result.source}: {code}: {message}", markup=False)
+        shown.tell(f"failed: {result.number} {result.source}: {code}: {message}")
     elif diff and result.state == "deidentified":
         print(f"{result.number} {result.source}")
         print(*(f"  {change}" for change in result.changes), sep="\n")
-
-
-def _sum_up(states: Counter[str], console: Console) -> int:
-    console.print(", ".join(f"{states[state]} {state}" for state in ("deidentified", "discarded", "failed")))
-    return 1 if states["failed"] else 0

@@ -6,30 +6,23 @@ the starting process through a manager: all workers of a run always share one se
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from multiprocessing.managers import BaseManager
 from pathlib import Path
 from typing import Any
 
-from common.database import Database
 from common.errors import QuarantineError, RefusedError, ResearchPacsError
-from common.log import silence_libraries
 from common.settings import CommonSettings, load
 from common.storage import Storage, join
 from deidentifier.deidentify import Deidentifier, Outcome
 from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.offline.changes import Change, compare
 from deidentifier.offline.inputs import Input, output_path, read_input
-from deidentifier.pixels.preview import boxes_of, write_preview
 from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.pseudonym_key import pseudonym_key
+from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
-
-_PENDING_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,13 @@ class Result:
 
 
 class Worker:
-    """De-identifies files one after another."""
+    """De-identifies files one after another; by the job's rules, which a process of its own reads for itself."""
 
-    def __init__(self, job: Job, mappings: MappingStore) -> None:
+    def __init__(self, job: Job, mappings: MappingStore, rules: Rules | None = None) -> None:
         self._job = job
         self._storage = Storage(endpoint=job.endpoint, region=job.region)
-        rules = load_rules(job.rules, job.rules_name)
         self._deidentifier = Deidentifier(
-            rules,
+            rules or load_rules(job.rules, job.rules_name),
             mappings,
             max_inflated=job.max_inflated,
             rekognition_region=job.rekognition_region or None,
@@ -100,9 +92,10 @@ class Worker:
             return Result(number, source, outcome.state, labels=tuple(sorted(outcome.labels)))
         relative = f"{outcome.sop_instance_uid}.dcm" if self._job.rename else output_path(source.relative)
         location = join(self._job.output, relative)
+        parts = outcome.file.parts if outcome.file is not None else ()
         if not self._job.rename:
-            self._storage.write(location, outcome.data)
-        elif not self._storage.write_once(location, outcome.data):
+            self._storage.write(location, *parts)
+        elif not self._storage.write_once(location, *parts):
             raise RefusedError("another file became the same instance, with other contents; it stands in the output")
         return Result(
             number,
@@ -120,53 +113,39 @@ class Worker:
             outcome = self._deidentifier.deidentify(data)
         except QuarantineError as exc:
             if self._job.preview:
+                from deidentifier.pixels.preview import boxes_of, write_preview  # which draws: only for who asks
+
                 write_preview(Path(self._job.preview), f"{number:06}", data, None, boxes_of(exc))
             raise
         cleaned = outcome.work.cleaned if outcome.work else None
         if self._job.preview and cleaned:
+            from deidentifier.pixels.preview import write_preview
+
             write_preview(Path(self._job.preview), f"{number:06}", data, outcome.data, cleaned.boxes)
         return outcome
 
 
-_worker: Worker | None = None
-"""The worker of this process, in a process that the pool started."""
-
-
-def _start(job: Job, mappings: MappingStore | None) -> None:
-    global _worker  # the pool's processes have no other place to keep it
-    silence_libraries()
-    _worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key))
-
-
-def _process(number: int, source: Input) -> Result:
-    if _worker is None:
-        raise RefusedError("the worker was not started")
-    return _worker.process(number, source)
-
-
 def database_mappings(key: str = "") -> PostgresMappings:
     """Return the mappings in the database that the environment names."""
+    from common.database import Database  # only for who has one
+
     settings = load(CommonSettings)
     database = Database.from_settings(settings, application="deidentifier-run", max_connections=2)
     return PostgresMappings(database, key=pseudonym_key(key))
 
 
-class _Manager(BaseManager):
-    """Serves mappings in memory to worker processes."""
-
-
-@contextmanager
-def memory_mappings(workers: int) -> Iterator[MappingStore]:
+def memory_mappings(workers: int) -> AbstractContextManager[MappingStore]:
     """Provide mappings in memory; for several workers, through a process of their own that serves them."""
     if workers == 1:
-        yield MemoryMappings()
-        return
-    _Manager.register("mappings", MemoryMappings)
-    with _Manager(ctx=multiprocessing.get_context("spawn")) as manager:
-        yield manager.mappings()  # type: ignore[attr-defined]  # registered above
+        return nullcontext(MemoryMappings())
+    from deidentifier.offline.pool import served_mappings
+
+    return served_mappings()
 
 
-def process_all(job: Job, inputs: list[Input], mappings: MappingStore | None, workers: int) -> Iterator[Result]:
+def process_all(
+    job: Job, inputs: list[Input], mappings: MappingStore | None, workers: int, rules: Rules | None = None
+) -> Iterator[Result]:
     """De-identify files and yield results as they are ready.
 
     Parameters
@@ -175,22 +154,18 @@ def process_all(job: Job, inputs: list[Input], mappings: MappingStore | None, wo
         None for those in the database, which each worker opens itself.
     workers
         Processes; 1 works in this one.
+    rules
+        Those of the job, where they are loaded already.
     """
     numbered = enumerate(_distinct(job, inputs), 1)
     if workers == 1:
-        worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key))
+        worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key), rules)
         for number, source in numbered:
             yield worker.process(number, source)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(job, mappings)) as pool:
-        pending: set[Future[Result]] = set()
-        for number, source in numbered:
-            pending.add(pool.submit(_process, number, source))
-            while len(pending) >= workers * _PENDING_PER_WORKER:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        yield from (future.result() for future in pending)
+    from deidentifier.offline.pool import process_in_pool
+
+    yield from process_in_pool(job, numbered, mappings, workers)
 
 
 def _distinct(job: Job, inputs: list[Input]) -> Iterator[Input]:

@@ -9,13 +9,12 @@ import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import pydicom
-from pydicom import config
-from pydicom.dataset import Dataset
+from typing import TYPE_CHECKING, Any
 
 from common.tags import format_tag, keyword_of
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _LONGEST = 120
 _BINARY = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
@@ -41,6 +40,8 @@ def compare(before: bytes, after: bytes) -> list[Change]:
 
     Group 0002 is left out: it is always written afresh.
     """
+    from pydicom import config  # only who wants to see values waits for its import
+
     with config.disable_value_validation():
         old, new = (dict(_flatten(_read(data))) for data in (before, after))
     paths = [*old, *(path for path in new if path not in old)]
@@ -56,6 +57,8 @@ def _values(elements: dict[str, tuple[str, tuple[str, ...]]], path: str) -> tupl
 
 
 def _read(data: bytes) -> Dataset:
+    import pydicom
+
     return pydicom.dcmread(io.BytesIO(data), force=True)
 
 

@@ -7,25 +7,18 @@ passed over in silence.
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
-
-import pydicom
-from pydicom.errors import InvalidDicomError as PydicomInvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage
 
 from common.errors import InvalidDicomError, NotFoundError, RefusedError, ResearchPacsError
 from common.storage import Entry, Storage, is_s3, join
 
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-_FILE_SET_ID = 0x00041130
 _CHUNK = 1 << 20
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
@@ -81,8 +74,10 @@ def _find(entry: Entry, storage: Storage, max_inflated: int, *, single: bool) ->
                     yield from _members(named, file, max_inflated)
                     return
         if PurePosixPath(entry.relative).name.upper() == "DICOMDIR":
+            from deidentifier.offline.media import is_media_directory, listed_files  # which read with pydicom
+
             if single:
-                yield from _listed(entry, storage)
+                yield from _listed(entry, listed_files(storage.read(entry.location)))
                 return
             if is_media_directory(storage.read(entry.location)):
                 return
@@ -91,25 +86,10 @@ def _find(entry: Entry, storage: Storage, max_inflated: int, *, single: bool) ->
         yield replace(named, problem=exc)
 
 
-def is_media_directory(data: bytes) -> bool:
-    """Tell whether a file is a DICOMDIR (PS3.3 F): it describes others and is never de-identified itself."""
-    with suppress(PydicomInvalidDicomError, EOFError, ValueError):
-        meta = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=[_FILE_SET_ID]).file_meta
-        return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
-    return False
-
-
-def _listed(entry: Entry, storage: Storage) -> Iterator[Input]:
-    """Return the files that a DICOMDIR lists (PS3.3 F.3.2.2, Referenced File ID), those that are there."""
+def _listed(entry: Entry, files: list[str]) -> Iterator[Input]:
+    """Return the files that a DICOMDIR lists, refusing what leads out of its folder."""
     root = entry.location[: -len(entry.relative)].rstrip("/") or "."
-    try:
-        directory = pydicom.dcmread(io.BytesIO(storage.read(entry.location)))
-        records = list(directory.DirectoryRecordSequence)
-        lists = [record.ReferencedFileID for record in records if "ReferencedFileID" in record]
-    except (PydicomInvalidDicomError, AttributeError, EOFError, ValueError, TypeError, KeyError, NotImplementedError):
-        raise InvalidDicomError("the DICOMDIR cannot be read") from None
-    for parts in lists:
-        relative = "/".join([parts] if isinstance(parts, str) else [str(part) for part in parts])
+    for relative in files:
         if not _is_safe(relative):
             yield Input(entry.location, entry.relative, problem=RefusedError("the DICOMDIR lists a file outside"))
         else:

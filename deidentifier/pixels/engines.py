@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from common.errors import PermanentError
-from deidentifier.pixels.finder import Finder
-from deidentifier.pixels.local import LocalFinder
-from deidentifier.pixels.rekognition import rekognition
+
+if TYPE_CHECKING:
+    from deidentifier.pixels.finder import Finder
 
 ENGINES = ("local", "rekognition")
 
@@ -26,10 +27,15 @@ def engines(rekognition_region: str | None) -> Callable[[str | None], Finder]:
     @cache
     def engine(name: str | None) -> Finder:
         name = name or ("rekognition" if rekognition_region else "local")
+        # An engine brings a lot along: only the one that is asked for is imported.
         if name == "local":
+            from deidentifier.pixels.local import LocalFinder
+
             return LocalFinder()
         if name != "rekognition":
             raise PermanentError(f"no such engine: the engines are {', '.join(ENGINES)}")
+        from deidentifier.pixels.rekognition import rekognition
+
         return rekognition(rekognition_region)
 
     return engine

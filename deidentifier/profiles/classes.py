@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from pydicom._uid_dict import UID_dictionary
-
+from common.dicom_dictionary import uids
 from deidentifier.profiles.tables import attribute_types
 
 _DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."
@@ -28,7 +27,7 @@ def refuse_class(sop_class: str) -> str:
         return "a private SOP class: nobody knows what it holds"
     if attribute_types().knows(sop_class) and sop_class != _DIRECTORY:
         return ""
-    name, kind, *_ = UID_dictionary.get(sop_class, ("", "", "", "", ""))
+    name, kind, *_ = uids().get(sop_class, ("", "", "", "", ""))
     if sop_class == _DIRECTORY or kind != "SOP Class" or "Storage" not in name:
         return "no storage class of the standard"
     return ""

@@ -102,6 +102,8 @@ class WordDecision:
 
 def fold(text: str) -> str:
     """Fold case and drop diacritics, so that ``Schädel`` and ``SCHADEL`` compare as equal."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pydicom._dicom_dict import DicomDictionary
+from common.dicom_dictionary import DicomDictionary
 
 from common.dicom_head import Head, Syntax
 from common.dicom_scan import DataSet, Element, Item, Scan

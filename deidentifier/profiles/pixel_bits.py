@@ -5,8 +5,6 @@ Overlays in bits of the pixel cells have no element of their own to remove, and 
 
 from __future__ import annotations
 
-import numpy as np
-
 from common.dicom_scan import DEFLATED, Element, Scan, scan_dataset
 from common.errors import QuarantineError
 from deidentifier.profiles.comments import clear_comments
@@ -91,6 +89,8 @@ def _keep_stored_bits(data: bytearray, start: int, pixels: Element, original: Sc
     high = numbers.get(_HIGH, stored - 1)
     if allocated not in (8, 16, 32) or not 0 < stored <= allocated or high >= allocated:
         raise QuarantineError("an overlay is embedded in pixels that are described wrongly")
+    import numpy as np  # for what is rare; its import takes 0.1 s
+
     kind = np.dtype(f"{original.dataset.syntax.order}u{allocated // 8}")
     length = (pixels[3] - pixels[2]) // kind.itemsize
     cells = np.frombuffer(data, kind, length, start)

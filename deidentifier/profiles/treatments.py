@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydicom.charset import python_encoding
-
-from common.dicom_text import strip_padding
+from common.dicom_text import known_term, strip_padding
 from deidentifier.dates import shift_da, shift_dt_days, shift_tm
 from deidentifier.profiles.dummies import dummy_value
 from deidentifier.transformations.randomize_uid import randomize_uids
@@ -128,14 +126,14 @@ _CODES = {
 def clean_character_set(element: ElementInWork) -> None:
     """Keep the terms that name character sets (PS3.3 C.12.1.1.2): anything else in their place is no term."""
     terms = [term.strip() for term in element.raw.decode("latin-1").strip(" \0").split("\\")]
-    kept = "\\".join(term if term in python_encoding else "" for term in terms)
+    kept = "\\".join(term if known_term(term) else "" for term in terms)
     element.raw = pad(kept.encode("latin-1"), "CS")
     element.changed = True
 
 
 def known_character_set(raw: bytes) -> bool:
     """Tell whether every term names a character set."""
-    return all(term.strip() in python_encoding for term in raw.decode("latin-1").strip(" \0").split("\\"))
+    return all(known_term(term.strip()) for term in raw.decode("latin-1").strip(" \0").split("\\"))
 
 
 def moved_by(shift: ShiftDateTime) -> Act:

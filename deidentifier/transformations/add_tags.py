@@ -7,13 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pydicom import config
-from pydicom._dicom_dict import DicomDictionary
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-
+from common.dicom_dictionary import DicomDictionary
 from common.tag_patterns import VALUE_REPRESENTATIONS
 from common.tags import format_tag, keyword_of, parse_tag
 from common.yaml_file import Report
@@ -22,6 +16,8 @@ from deidentifier.transformations.base import Effect, Transformation, key, trans
 from deidentifier.vrs import encode_values
 
 if TYPE_CHECKING:
+    from pydicom.dataelem import DataElement
+
     from deidentifier.element import ElementInWork
 
 _STEP = re.compile(r"([A-Za-z0-9]+)(?:\[(\d+|%)\])?")
@@ -76,6 +72,13 @@ def make_element(tag: int, vr: str, values: tuple[str, ...]) -> DataElement:
     ValueError
         A value is not legal for the VR.
     """
+    # For who adds elements: importing pydicom takes as long as de-identifying 500 images.
+    from pydicom import config
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
     converted = [_convert(vr, value) for value in values]
     if vr in {"LT", "ST", "UT", "UR"} and len(converted) > 1:
         raise ValueError(f"{vr} takes one value")

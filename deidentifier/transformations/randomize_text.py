@@ -6,7 +6,7 @@ import hashlib
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from pydicom._dicom_dict import DicomDictionary
+from common.dicom_dictionary import DicomDictionary
 
 from common.tag_patterns import TagPattern
 from common.yaml_file import Report

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
-from pydicom._dicom_dict import DicomDictionary
+from common.dicom_dictionary import DicomDictionary
 
 from common.tag_patterns import TagPattern
 from common.yaml_kinds import Text

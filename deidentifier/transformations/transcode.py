@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from common.transcoding import TARGETS
 from common.yaml_kinds import Text, did_you_mean
 
 
@@ -14,6 +13,8 @@ def parse_transfer_syntax(text: str) -> str:
     ValueError
         Names those that we can.
     """
+    from common.transcoding import TARGETS  # brings the codecs along
+
     if text in TARGETS:
         return text
     hint = did_you_mean(text, TARGETS)

@@ -10,7 +10,8 @@ from pydicom.data import get_testdata_file
 
 from common.errors import InvalidDicomError, NotFoundError, RefusedError
 from common.storage import Storage
-from deidentifier.offline.inputs import find_inputs, is_media_directory, read_input
+from deidentifier.offline.inputs import find_inputs, read_input
+from deidentifier.offline.media import is_media_directory
 
 LIMIT = 10_000_000
 
