@@ -28,8 +28,8 @@ from bench.deidentify_corpus import ct_slice
 from bench.goals import Benchmark, arguments
 from common.dicom_scan import scan
 from deidentifier.deidentify import Deidentifier
-from deidentifier.leak_patterns import MIN_RAW
 from deidentifier.file_meta import DicomFile
+from deidentifier.leak_patterns import MIN_RAW
 from deidentifier.leaks import Expectation, LeakError, find_leaks
 from deidentifier.mappings import MemoryMappings
 from deidentifier.profiles.identifying import Identities

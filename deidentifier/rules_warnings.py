@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from common.dicom_dictionary import DicomDictionary
-
 from common.tag_patterns import TagPattern
 from common.yaml_file import Node, Report
 from common.yaml_kinds import Values

@@ -15,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from common.dicom_dictionary import DicomDictionary
-
 from common.dicom_head import Head, Syntax
 from common.dicom_scan import DataSet, Element, Item, Scan
 from common.dicom_text import decode_text, strip_padding

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from common.dicom_dictionary import DicomDictionary
-from common.tag_patterns import VALUE_REPRESENTATIONS
+from common.dicom_head import VALUE_REPRESENTATIONS
 from common.tags import format_tag, keyword_of, parse_tag
 from common.yaml_file import Report
 from common.yaml_kinds import INVALID, ListOf, OneOf, Switch, Text, Values

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from common.dicom_dictionary import DicomDictionary
-
 from common.tag_patterns import TagPattern
 from common.yaml_file import Report
 from common.yaml_kinds import Switch, Text, Values

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from common.dicom_dictionary import DicomDictionary
-
 from common.tag_patterns import TagPattern
 from common.yaml_kinds import Text
 from deidentifier.transformations.base import Effect, Transformation, exceptions, key, listed, patterns, transformation

@@ -80,6 +80,22 @@ def test_a_folder_keeps_its_layout(run, tmp_path):
     assert first.SOPInstanceUID != second.SOPInstanceUID
 
 
+def test_a_run_imports_no_more_than_it_uses(root, tmp_path):
+    # Each of these takes longer to import than the rules take for a hundred images.
+    (tmp_path / "rules.yaml").write_text(RULES)
+    copy(tmp_path / "in", "1.dcm")
+    heavy = {"pydicom", "numpy", "boto3", "botocore", "rich", "psycopg2", "requests", "gdcm", "PIL"}
+    program = (
+        "import sys; from deidentifier.__main__ import main; code = main(sys.argv[1:]);"
+        f"print(*sorted({heavy} & {{*sys.modules}})); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, "run", "--rules", tmp_path / "rules.yaml", "--output", tmp_path / "out"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
+    finished = subprocess.run([*command, tmp_path / "in"], env=environ, capture_output=True, text=True, timeout=240)
+    assert (finished.returncode, finished.stdout) == (0, "\n"), finished.stderr
+    assert outputs(tmp_path / "out") == ["1.dcm"]
+
+
 def test_several_workers_share_their_mappings(run, tmp_path):
     for number in range(12):
         copy(tmp_path / "in", f"{number}.dcm", number=number)
