@@ -143,6 +143,12 @@ class Scan:
         """Set how many elements there may be, by the size of the data."""
         self._room = _ROOM + len(self.data) // _BYTES_PER_ELEMENT
 
+    def release(self) -> None:
+        """Let go of the elements, which are of no use then: they and the scan hold each other, and the bytes."""
+        del self.dataset
+        self.meta = None
+        self._items.clear()
+
     def elements(self) -> Iterator[Element]:
         """Iterate over the elements of the top level."""
         return iter(self.dataset.elements)

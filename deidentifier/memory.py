@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 128
 LONGEST_SEQUENCE = 512
 _MEMORIES = 8
-_VALUES = 5_000
+MOST_VALUES = 5_000
+"""Values that are remembered of one kind."""
 _SEQUENCES = 2_000
 
 Scopes = tuple[tuple[str, str], ...]
@@ -72,7 +73,7 @@ class Memory:
         """Remember a value; only plain ASCII, which means the same in every character set."""
         if len(before) <= LONGEST_VALUE and before.isascii() and b"\x1b" not in before:
             known = self.values[slot]
-            if len(known) >= _VALUES:
+            if len(known) >= MOST_VALUES:
                 known.clear()
             known[before] = after
 

@@ -16,7 +16,7 @@ from common.errors import InvalidDicomError
 from common.tags import is_private
 from deidentifier.element import ElementInWork
 from deidentifier.instance import Instance
-from deidentifier.memory import Log, Recalled, SequenceKey, may_be_remembered
+from deidentifier.memory import MOST_VALUES, Log, Recalled, SequenceKey, may_be_remembered
 from deidentifier.plan import Decision, Plan, PlanLevel
 
 _UNDEFINED = b"\xff\xff\xff\xff"
@@ -139,7 +139,7 @@ class Rewriter:
                         continue
                 else:
                     piece = self._work(dataset, element, decision, path)
-                    if before:
+                    if before and len(self._new_values) < MOST_VALUES:
                         self._new_values.append((decision.slot, before, piece))
             elif decision.unless is not None and decision.unless(raw_data[value:end]):
                 continue

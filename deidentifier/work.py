@@ -98,6 +98,11 @@ class Work:
         pieces[-1:] = [last[:start], last[start:stop], last[stop:]]
         return len(pieces) - 2
 
+    def release(self) -> None:
+        """Let go of the bytes that were worked on; only the file that was made may be used from then on."""
+        for scan in {id(each): each for each in (self._original, self._scan)}.values():
+            scan.release()
+
     def replaced_uids(self) -> frozenset[bytes]:
         """Return the original UIDs that were replaced."""
         found = (uid.strip() for rewriter in self._rewriters for uid in rewriter.replaced_uids())

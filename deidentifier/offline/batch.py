@@ -88,6 +88,13 @@ class Worker:
     def _process(self, number: int, source: Input) -> Result:
         data = read_input(source, self._storage, self._job.max_inflated)
         outcome = self._deidentify(number, data)
+        result = self._finish(number, source, data, outcome)
+        if outcome.work is not None:
+            outcome.work.release()
+        return result
+
+    def _finish(self, number: int, source: Input, data: bytes, outcome: Outcome) -> Result:
+        """Write the result, if there is one."""
         if outcome.state != "deidentified":
             return Result(number, source, outcome.state, labels=tuple(sorted(outcome.labels)))
         relative = f"{outcome.sop_instance_uid}.dcm" if self._job.rename else output_path(source.relative)

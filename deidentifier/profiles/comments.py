@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pydicom.uid import RLELossless
-
 from common.dicom_scan import Element, Scan, scan_dataset
 from common.errors import QuarantineError
 
@@ -32,6 +30,7 @@ _ENCODER = re.compile(
 _SOT, _SOD, _EOC, _JPEG_2000_COMMENT = 0xFF90, 0xFF93, 0xFFD9, 0xFF64
 _SIGNATURE = b"\0\0\0\x0cjP  "
 _BOXES = (b"jP  ", b"ftyp", b"rreq", b"jp2h")
+_RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 _ITEM = b"\xfe\xff\x00\xe0"
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", _SIGNATURE)
 # PS3.6 table A-1: JPEG, JPEG-LS, JPEG 2000, HTJ2K. Not here: JPIP (no pixels), MPEG, JPEG XL.
@@ -48,7 +47,7 @@ def clear_comments(original: Scan, pixels: Element) -> Scan:
     QuarantineError
         The frames are damaged, or in a format that is not known here: video.
     """
-    if original.transfer_syntax == RLELossless:
+    if original.transfer_syntax == _RLE_LOSSLESS:
         return original
     if original.transfer_syntax not in _STILL:
         raise QuarantineError("video and other streams may carry text, which is not looked for: KeepTags PixelData")
