@@ -95,8 +95,18 @@ class Bucket:
         self._client.meta.events.unregister("before-parameter-build.s3.PutObject", convert_body_to_file_like_object)
         self._options = _options(destination)
 
-    def put(self, key: str, data: bytes) -> Sent:
+    @property
+    def verifies_md5(self) -> bool:
+        """Tell whether the service holds objects to their MD5."""
+        return not self._amazon
+
+    def put(self, key: str, data: bytes, md5: str = "") -> Sent:
         """Write an object at once.
+
+        Parameters
+        ----------
+        md5
+            What its MD5 has to be, hexadecimal, where somebody knows it.
 
         Raises
         ------
@@ -107,7 +117,7 @@ class Bucket:
         """
         digest = hashlib.sha256(data).digest()
         with _errors():
-            self._client.put_object(**self._place(key), Body=data, **self._options, **self._checksum(data, digest))
+            self._client.put_object(**self._place(key), Body=data, **self._options, **self._checksum(data, digest, md5))
         return Sent(key, len(data), digest)
 
     def put_stream(self, key: str, chunks: Iterator[bytes], stopping: Callable[[], bool]) -> Sent:
@@ -169,10 +179,11 @@ class Bucket:
     def _place(self, key: str) -> dict[str, str]:
         return {"Bucket": self._destination.bucket, "Key": self._destination.prefix + key}
 
-    def _checksum(self, data: bytes, digest: bytes) -> dict[str, str]:
+    def _checksum(self, data: bytes, digest: bytes, md5: str = "") -> dict[str, str]:
         if self._amazon:
             return {"ChecksumSHA256": base64.b64encode(digest).decode()}
-        return {"ContentMD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
+        known = bytes.fromhex(md5) or hashlib.md5(data, usedforsecurity=False).digest()
+        return {"ContentMD5": base64.b64encode(known).decode()}
 
 
 def _options(destination: Destination) -> dict[str, str]:

@@ -16,6 +16,7 @@ from website.exports.keys import Identity, base_key
 from website.index.document import pack_id, unpack_id
 
 _PAGE = 1000
+_COLUMNS = ("numbers", "instances", "keys", "patients", "studies", "series", "uids", "modalities")
 _SQL = Path(__file__).with_name("items.sql")
 
 
@@ -53,13 +54,8 @@ class Items:
             cursor.execute(self._sql["clear"], {"id": self._export})
             for page in _pages(identities):
                 rows = [self._row(count + number, each, choices) for number, each in enumerate(page)]
-                execute_values(
-                    cursor,
-                    "INSERT INTO research.export_items (export, number, instance, key, patient_id, study_uid,"
-                    " series_uid, sop_uid, modality) VALUES %s",
-                    rows,
-                    page_size=_PAGE,
-                )
+                columns = [list(column) for column in zip(*rows, strict=True)]  # a third of the time of rows
+                cursor.execute(self._sql["write"], dict(zip(_COLUMNS, columns, strict=True)) | {"id": self._export})
                 count += len(rows)
             cursor.execute(self._sql["listed"], {"id": self._export, "instances": count})
         return count
@@ -67,7 +63,7 @@ class Items:
     def _row(self, number: int, each: Identity, choices: Choices) -> tuple[Any, ...]:
         values = (each.patient_id, each.study_uid, each.series_uid, each.sop_uid, each.modality)
         plain = (value.replace("\0", "") for value in values)
-        return (self._export, number, pack_id(each.instance), base_key(each, choices), *plain)
+        return (number, pack_id(each.instance), base_key(each, choices), *plain)
 
     def waiting(self) -> Iterator[Item]:
         """Yield what is not done, in order; pages are read as they are needed."""

@@ -1,6 +1,11 @@
 -- name: clear
 DELETE FROM research.export_items WHERE export = %(id)s
 
+-- name: write
+INSERT INTO research.export_items (export, number, instance, key, patient_id, study_uid, series_uid, sop_uid, modality)
+SELECT %(id)s, * FROM unnest(%(numbers)s::integer[], %(instances)s::bytea[], %(keys)s::text[], %(patients)s::text[],
+  %(studies)s::text[], %(series)s::text[], %(uids)s::text[], %(modalities)s::text[])
+
 -- name: listed
 UPDATE research.exports SET listed = true, instances = %(instances)s, changed_at = now() WHERE id = %(id)s
 

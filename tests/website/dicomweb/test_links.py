@@ -144,7 +144,7 @@ def test_a_share_shows_what_both_may_see(archive) -> None:
         link = share(archive, owner, recipient=reader)
         page = archive.portal.client(reader).get(f"/shares/{link}")
         assert page.status_code == 200
-        assert "1 instances in 1 series" in page.text
+        assert "1 instance in 1 series" in page.text
         assert "Hidden series" not in page.text
         session = archive.session(reader)
         root = f"{archive.root}/shares/{link}"

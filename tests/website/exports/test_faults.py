@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
+from common.orthanc import Orthanc
 from demo.servers.process import wait_until
 from tests.helpers.faulty_proxy import faulty_proxy
 from tests.helpers.slices import make_slice
@@ -270,14 +273,51 @@ def test_what_left_the_archive_meanwhile_is_a_failure_with_its_reason(desk):
 def test_an_orthanc_that_refuses_us_costs_no_instance(desk, research_orthanc):
     desk.store(make_slice(1))
     identifier = desk.ask()
-    with faulty_proxy(research_orthanc.url) as proxy:
-        proxy.fault = lambda method, path: (401, b"") if path.endswith("/file") else None
-        from dataclasses import replace
-
-        from common.orthanc import Orthanc
-
-        there = replace(desk, services=replace(desk.services, orthanc=Orthanc(proxy.url, *research_orthanc.auth)))
+    with through(desk, research_orthanc, lambda _, path: (401, b"") if path.endswith("/file") else None) as there:
         with pytest.raises(Exception, match="Orthanc answered 401"):
             there.run(identifier)
     assert desk.read(identifier).failed == 0
     assert desk.run(identifier).state == "done"
+
+
+@contextmanager
+def through(desk, orthanc, fault):
+    """Give a desk whose Orthanc answers otherwise now and then."""
+    with faulty_proxy(orthanc.url) as proxy:
+        proxy.fault = fault
+        yield replace(desk, services=replace(desk.services, orthanc=Orthanc(proxy.url, *orthanc.auth)))
+
+
+def test_a_file_that_is_not_what_was_stored_is_not_sent(desk, research_orthanc):
+    """Its MD5 in Orthanc's index is another: that is said, and the rest goes on."""
+    ids = desk.store(make_slice(1), make_slice(2))
+    place = f"{ids[0]}/attachments/dicom/md5"
+    with through(desk, research_orthanc, lambda _, path: (200, b"0" * 32) if path.endswith(place) else None) as there:
+        done = there.run(there.ask())
+    assert (done.state, done.sent, done.failed) == ("done", 1, 1)
+    objects = desk.objects()
+    verify(objects)
+    assert b"InvalidDicom,The archive's file is damaged" in objects["failures.csv"]
+
+
+def test_an_instance_replaced_between_two_requests_is_sent_as_it_is_now(desk, research_orthanc):
+    new, old, asked = make_slice(1), make_slice(2), []
+
+    def fault(method, path):
+        if path.endswith("/file"):
+            asked.append(path)
+        return (200, old) if path.endswith("/file") and len(asked) == 1 else None
+
+    desk.store(new)
+    with through(desk, research_orthanc, fault) as there:
+        done = there.run(there.ask())
+    assert (done.sent, done.failed) == (1, 0)
+    assert new in desk.objects().values()
+    assert len(asked) >= 2
+
+
+def test_an_orthanc_that_keeps_no_sums(desk, research_orthanc):
+    desk.store(make_slice(1))
+    with through(desk, research_orthanc, lambda _, path: (404, b"") if path.endswith("/md5") else None) as there:
+        assert there.run(there.ask()).sent == 1
+    verify(desk.objects())
