@@ -273,9 +273,9 @@ def test_what_left_the_archive_meanwhile_is_a_failure_with_its_reason(desk):
 def test_an_orthanc_that_refuses_us_costs_no_instance(desk, research_orthanc):
     desk.store(make_slice(1))
     identifier = desk.ask()
-    with through(desk, research_orthanc, lambda _, path: (401, b"") if path.endswith("/file") else None) as there:
-        with pytest.raises(Exception, match="Orthanc answered 401"):
-            there.run(identifier)
+    refusing = through(desk, research_orthanc, lambda _, path: (401, b"") if path.endswith("/file") else None)
+    with refusing as there, pytest.raises(Exception, match="Orthanc answered 401"):
+        there.run(identifier)
     assert desk.read(identifier).failed == 0
     assert desk.run(identifier).state == "done"
 
