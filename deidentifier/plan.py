@@ -61,6 +61,8 @@ class Decision:
         The element stays untouched where this holds for the bytes of its value.
     quiet
         No rule reaches into the sequence: only group lengths, if there are any, are taken out of it.
+    leaves_empty
+        An element without a value stays untouched.
     slot
         Number of the memory for values that the same rules work on; -1 where results are not remembered.
     reason
@@ -78,6 +80,7 @@ class Decision:
     choose: Callable[[Item], PlanLevel | None] | None = field(default=None, repr=False)
     unless: Callable[[bytes], bool] | None = None
     quiet: bool = False
+    leaves_empty: bool = False
     slot: int = -1
     reason: str = ""
     notes: tuple[str, ...] = ()
@@ -230,10 +233,14 @@ class PlanLevel:
         return min((number for number in numbers if number > after), default=-1)
 
     def with_slot(self, head: Head, decision: Decision | None) -> Decision | None:
-        """Give a decision its memory, where the same bytes always become the same."""
+        """Say what can be spared: values without a value; and the same bytes, where they always become the same."""
         if decision is None or decision.emptied or not decision.actions:
             return decision
-        if not all(isinstance(action, Transformation) and action.repeatable for action in decision.actions):
+        rules = [action for action in decision.actions if isinstance(action, Transformation)]
+        if len(rules) < len(decision.actions):
+            return decision
+        decision = replace(decision, leaves_empty=all(rule.LEAVES_EMPTY for rule in rules))
+        if not all(rule.repeatable for rule in rules):
             return decision
         return replace(decision, slot=self._plan.slots.setdefault((decision.rules, head.vr), len(self._plan.slots)))
 

@@ -124,6 +124,8 @@ class Rewriter:
         for element, decision in chosen:
             head, start, value, end = element
             piece: Piece | None = None
+            if value == end and decision.leaves_empty:
+                continue
             if decision.slot >= 0:
                 before = raw_data[value:end]
                 after = values[decision.slot].get(before)
@@ -139,7 +141,7 @@ class Rewriter:
                         continue
                 else:
                     piece = self._work(dataset, element, decision, path)
-                    if before and len(self._new_values) < MOST_VALUES:
+                    if len(self._new_values) < MOST_VALUES:
                         self._new_values.append((decision.slot, before, piece))
             elif decision.unless is not None and decision.unless(raw_data[value:end]):
                 continue

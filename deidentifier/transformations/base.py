@@ -118,6 +118,9 @@ class Transformation:
     NAME: ClassVar[str] = ""
     """The key under ``Transformations``."""
 
+    LEAVES_EMPTY: ClassVar[bool] = False
+    """Whether it does nothing to an element without a value."""
+
     place: Node = dataclasses.field(default=Node(0, 0), kw_only=True, compare=False)
     """Where in the rules file it begins; line 0 for one made in code."""
 

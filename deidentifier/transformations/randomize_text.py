@@ -48,6 +48,7 @@ class RandomizeText(Transformation):
     """
 
     NAME: ClassVar[str] = "RandomizeText"
+    LEAVES_EMPTY: ClassVar[bool] = True
 
     tag_patterns: tuple[TagPattern, ...] = patterns()
     except_tag_patterns: tuple[TagPattern, ...] = exceptions()

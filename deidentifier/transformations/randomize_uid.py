@@ -56,6 +56,7 @@ class RandomizeUID(Transformation):
     """
 
     NAME: ClassVar[str] = "RandomizeUID"
+    LEAVES_EMPTY: ClassVar[bool] = True
 
     tag_patterns: tuple[TagPattern, ...] = patterns()
     except_tag_patterns: tuple[TagPattern, ...] = exceptions()

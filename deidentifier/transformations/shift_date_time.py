@@ -38,6 +38,7 @@ class ShiftDateTime(Transformation):
     """
 
     NAME: ClassVar[str] = "ShiftDateTime"
+    LEAVES_EMPTY: ClassVar[bool] = True
 
     tag_patterns: tuple[TagPattern, ...] = patterns()
     except_tag_patterns: tuple[TagPattern, ...] = exceptions()
