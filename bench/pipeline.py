@@ -1,8 +1,10 @@
 """From C-STORE to searchable, against what one Orthanc can do at all on the same machine.
 
 The floor is one Orthanc that takes the same slices in by C-STORE on four associations, and then hands each out and
-takes it in again by REST, with a script that does nothing else: a slice cannot go through two Orthancs for less. Then
-the pipeline: both Orthancs, PostgreSQL, the de-identifier and the indexer. Last, single sends on the idle platform.
+takes it in again by REST, with a script that does nothing else: a slice cannot go through two Orthancs for less. It is
+measured before and after the pipeline: neither other work on the machine nor the state of the file system favours one.
+In between the pipeline: both Orthancs, PostgreSQL, the de-identifier and the indexer; then single sends on the idle
+platform.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from website.index.index import Index
 
 ASSOCIATIONS = 4
 ROWS = 512
+FLOOR = "floor: both"
 
 
 def make_files(folder: Path, count: int, prefix: str, per_series: int = 50) -> list[Path]:
@@ -73,8 +76,13 @@ def measure_floor(folder: Path, files: Sequence[Path]) -> dict[str, float]:
     return {
         "C-STORE into one Orthanc": count / (stored - started),
         "REST out of and into it": count / (ended - stored),
-        "floor: both": count / (ended - started),
+        FLOOR: count / (ended - started),
     }
+
+
+def _mean(*floors: dict[str, float]) -> dict[str, float]:
+    """Return the rates of all floors together: of the sum of their times."""
+    return {name: statistics.harmonic_mean([floor[name] for floor in floors]) for name in floors[0]}
 
 
 def searchable(servers: PipelineServers) -> int:
@@ -139,7 +147,7 @@ def main() -> int:
         files = make_files(folder / "slices", count, "BENCH")
         warm = make_files(folder / "warm", 20, "WARM")
         single = make_files(folder / "single", singles, "SINGLE")
-        floor = measure_floor(folder / "floor", files)
+        before_it = measure_floor(folder / "floor", files)
         servers = PipelineServers(folder / "servers", durable=True)
         work = ["deidentifier", "work", "--processes", options.processes, "--threads", options.threads]
         servers.start("de-identifier", *work)
@@ -149,11 +157,14 @@ def main() -> int:
         rate = measure_pipeline(servers, files)
         after = _cpu(servers)
         latency = measure_latency(servers, single)
+        servers.stop()
+        servers = None
+        floor = _mean(before_it, measure_floor(folder / "floor again", files))
     finally:
         if servers is not None:
             servers.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    rows = [[name, value, 1000 / value] for name, value in floor.items()]
+    rows = [[name, value, 1000 / value] for name, value in {**floor, "floor: before": before_it[FLOOR]}.items()]
     rows.append(["pipeline: C-STORE to searchable", rate, 1000 / rate])
     benchmark.table(f"{count} CT slices of 512 × 512", ["what", "per second", "ms each"], rows)
     spent = [[name, 1000 * (after[name] - before[name]) / count] for name in after]
@@ -162,7 +173,7 @@ def main() -> int:
     benchmark.table(
         "Single sends on the idle platform", ["median s", "95 % s", "worst s"], [[median, p95, latency[-1]]]
     )
-    benchmark.goal("pipeline / floor", rate / floor["floor: both"], ">=", 0.5 if options.quick else 0.7)
+    benchmark.goal("pipeline / floor", rate / floor[FLOOR], ">=", 0.5 if options.quick else 0.7)
     benchmark.goal("latency median s", median, "<=", 1.5)
     benchmark.goal("latency 95 % s", p95, "<=", 3.0)
     return benchmark.finish(options.json)
