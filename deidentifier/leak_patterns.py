@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick
 
@@ -31,8 +31,7 @@ _SPELLINGS_OF_NAMES = ("{0} {1}", "{1} {0}", "{0}, {1}", "{0},{1}", "{0}{1}", "{
                        "{1}_{0}", "{0}-{1}", "{1}-{0}", "{0}^{1}", "{1}^{0}")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(NamedTuple):
     """One spelling: what is searched, in lower case; the class of value, its text, and how it counts.
 
     ``exact`` are the bytes as they must stand there, where case matters (base64). ``word`` is the folded text of a

@@ -32,6 +32,7 @@ _NO_TEXT = frozenset(("DA", "DT", "TM"))
 _TEXT = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _SHOWN = 5
+_LAST = 8
 _BEGINNING = 12
 
 
@@ -181,7 +182,12 @@ def _uids_in(searched: bytes, uids: frozenset[bytes]) -> Iterator[tuple[bytes, i
 def _same_dates(original: Scan, dates: Sequence[tuple[int, int]], where: _Where) -> bool:
     """Tell whether an element with a date may stand in the result as it did in the original."""
     data, searched = original.data, where.searched
-    return bool(dates) and (not where.same_syntax or any(data[start:end] in searched for start, end in dates))
+    if not dates or not where.same_syntax:
+        return bool(dates)
+    # Most dates of an instance are one and the same: where its last digits are not, none of the elements is.
+    if not any(last in searched for last in {data[end - _LAST : end] for _, end in dates}):
+        return False
+    return any(data[start:end] in searched for start, end in dates)
 
 
 # ------------------------------------------------------------------------------------------------------- confirming

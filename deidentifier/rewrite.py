@@ -81,11 +81,13 @@ class Rewriter:
                 return element.raw if element is not None and element.present else None
         return old
 
-    def replaced_uids(self) -> Iterator[bytes]:
-        """Yield the original UIDs that were replaced."""
-        for _, head, _, element in self._log:
-            if element is not None and head.vr == "UI" and element.changed:
-                yield from element.original.split(b"\\")
+    def replaced_uids(self) -> set[bytes]:
+        """Return the original values of the UID elements that were replaced; some hold several."""
+        return {
+            element.original
+            for _, head, _, element in self._log
+            if head.vr == "UI" and element is not None and element.changed
+        }
 
     def findings(self) -> Iterator[Finding]:
         """Yield what was done, element by element."""

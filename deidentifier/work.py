@@ -105,7 +105,8 @@ class Work:
 
     def replaced_uids(self) -> frozenset[bytes]:
         """Return the original UIDs that were replaced."""
-        found = (uid.strip() for rewriter in self._rewriters for uid in rewriter.replaced_uids())
+        values = b"\\".join(value for rewriter in self._rewriters for value in rewriter.replaced_uids())
+        found = (uid.strip(b" \0") for uid in values.split(b"\\"))
         return frozenset(uid for uid in found if len(uid) >= MIN_RAW and not uid.startswith(_REGISTERED))
 
     def findings(self) -> list[Finding]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from common.dicom_dictionary import DicomDictionary
 from common.dicom_head import Head, Syntax
 from common.dicom_scan import DataSet, Element, Item, Scan
-from common.dicom_text import decode_text, strip_padding
+from common.dicom_text import decode_text
 from common.errors import InvalidDicomError
 from deidentifier.memory import LONGEST_SEQUENCE
 from deidentifier.profiles.clean_text import clean_text, default_vocabulary, fold, header_terms
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deidentifier.leak_patterns import Patterns
 
 _KEPT = 64
+_PADDING = b" \0"
 _REMEMBERED = 20_000
 _SEQUENCES = 2_000
 _TEXT = frozenset(("AE", "LO", "LT", "SH", "ST", "UC", "UT"))
@@ -67,6 +68,9 @@ def kinds_of_values() -> dict[int, str]:
 Value = tuple[str, bytes, tuple[str, ...]]
 """A kind, the bytes of a value, and the character sets in force."""
 
+_Key = tuple[bytes, tuple[Value, ...], tuple[str, ...]]
+"""The bytes of elements with identifying values, the values inside sequences, and the character sets in force."""
+
 
 class _Interest(dict[Head, str]):
     """What the check needs of an element, by its head: a kind of value, ``date``, ``SQ``, or nothing."""
@@ -87,26 +91,31 @@ _interest = _Interest()
 
 
 def _collect(dataset: DataSet, found: dict[Value, None], dates: list[tuple[int, int]]) -> None:
-    data, known = dataset.scan.data, _interest
+    data, known, encodings = dataset.scan.data, _interest, dataset.encodings
     for element, interest in [(each, interest) for each in dataset.elements if (interest := known[each[0]])]:
         _, start, value, end = element
         if interest == "SQ":
-            values, inside = _collect_sequence(dataset, element)
-            found.update(values)
-            dates += [(start + first, start + last) for first, last in inside]
+            dates += _collect_sequence(dataset, element, found)
         elif value != end:
             if interest == "date":
                 dates.append((start, end))
             else:
-                found[interest, strip_padding(data[value:end]), dataset.encodings] = None
+                found[interest, data[value:end].rstrip(_PADDING), encodings] = None
 
 
 _Sequence = tuple[dict["Value", None], list[tuple[int, int]]]
 _sequences: dict[tuple[bytes, Syntax, tuple[str, ...]], _Sequence] = {}
 
 
-def _collect_sequence(dataset: DataSet, element: Element) -> _Sequence:
-    """Collect from a sequence: values, and dates by their offsets in it; small ones come again in every instance."""
+def _collect_sequence(dataset: DataSet, element: Element, found: dict[Value, None]) -> list[tuple[int, int]]:
+    """Collect from a sequence: add its values, return where its elements with dates begin and end."""
+    values, inside = _of_sequence(dataset, element)
+    found.update(values)
+    return [(element[1] + first, element[1] + last) for first, last in inside]
+
+
+def _of_sequence(dataset: DataSet, element: Element) -> _Sequence:
+    """Return the values of a sequence, and dates by their offsets in it; small ones come again in every instance."""
     _, start, _, end = element
     key = None
     if end - start <= LONGEST_SEQUENCE:
@@ -224,19 +233,32 @@ class Identities:
 
     def __init__(self, vocabulary: frozenset[str] = frozenset()) -> None:
         self._vocabulary = default_vocabulary() | vocabulary
-        self._known: OrderedDict[tuple[Value, ...], Identity] = OrderedDict()
+        self._known: OrderedDict[_Key, Identity] = OrderedDict()
 
     def collect(self, scan: Scan) -> Collected:
         """Return what identifies an original, at every depth."""
-        values: dict[Value, None] = {}
-        dates: list[tuple[int, int]] = []
-        _collect(scan.dataset, values, dates)
-        key = tuple(values)
+        data, known, dates = scan.data, _interest, list[tuple[int, int]]()
+        # The bytes of the elements tell whether the values are known: what follows from these is worked out once.
+        plain, inside = list[bytes](), dict[Value, None]()
+        for element, interest in [(each, found) for each in scan.dataset.elements if (found := known[each[0]])]:
+            _, start, value, end = element
+            if interest == "SQ":
+                dates += _collect_sequence(scan.dataset, element, inside)
+            elif value != end and interest == "date":
+                dates.append((start, end))
+            elif value != end:
+                plain.append(data[start:end])
+        key = (b"".join(plain), tuple(inside), scan.dataset.encodings)
+        return Collected(self._identity(key, scan.dataset), dates)
+
+    def _identity(self, key: _Key, dataset: DataSet) -> Identity:
         found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = Identity(key, self._vocabulary)
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        else:
+        if found is not None:
             self._known.move_to_end(key)
-        return Collected(found, dates)
+            return found
+        values: dict[Value, None] = {}
+        _collect(dataset, values, [])
+        found = self._known[key] = Identity(tuple(values), self._vocabulary)
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return found
