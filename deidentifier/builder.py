@@ -56,4 +56,5 @@ class DeidentifierBuilder:
             key=self._key,
             withdrawn=self._withdrawals.holds,
             vocabulary=self._vocabulary,
+            trusts_declared=self._settings.trust_private_characteristics,
         )

@@ -15,6 +15,7 @@ from deidentifier.leak_check import LeakCheck
 from deidentifier.leaks import Leak
 from deidentifier.mappings import MappingCache, MappingStore
 from deidentifier.pixels.engines import engines
+from deidentifier.profiles.declared import declared_safe
 from deidentifier.profiles.identifying import Identities
 from deidentifier.profiles.pixel_bits import clear_unused
 from deidentifier.program import Program, Programs
@@ -89,6 +90,8 @@ class Deidentifier:
         Tells whether the patient with a Patient ID withdrew the consent: nothing of theirs is sent on.
     vocabulary
         RPACS_VOCABULARY_FILE: words of the site that CleanDescriptors keeps.
+    trusts_declared
+        RPACS_TRUST_PRIVATE_CHARACTERISTICS: RetainSafePrivate keeps what the sender declares to be safe, too.
     """
 
     def __init__(
@@ -102,10 +105,12 @@ class Deidentifier:
         key: PseudonymKey | None = None,
         withdrawn: Callable[[str], bool] | None = None,
         vocabulary: frozenset[str] = frozenset(),
+        trusts_declared: bool = False,
     ) -> None:
         self.rules = rules
         self._checks_leaks = checks_leaks
         self._withdrawn = withdrawn
+        self._trusts_declared = trusts_declared
         self._mappings = MappingCache(mappings, key=key)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
@@ -132,7 +137,8 @@ class Deidentifier:
             return Outcome("discarded", labels=labels)
         if self._withdrawn is not None and self._withdrawn(original.text(PATIENT_ID)):
             return Outcome("discarded", labels=labels, reason="ConsentWithdrawn")
-        program = self._programs.program(labels, original.text(_SOP_CLASS))
+        declared = declared_safe(original) if self._trusts_declared else frozenset()
+        program = self._programs.program(labels, original.text(_SOP_CLASS), declared)
         if program.refused:
             raise QuarantineError(program.refused)
         if program.profile is not None and not _keeps_pixels(program, original):

@@ -10,6 +10,7 @@ from common.tag_patterns import Selector, Selectors
 from common.yaml_file import Node
 from deidentifier.plan import Plan
 from deidentifier.profiles.classes import refuse_class
+from deidentifier.profiles.declared import Declared
 from deidentifier.profiles.marks import marks
 from deidentifier.profiles.place import Profile
 from deidentifier.rules import Entry, Rules
@@ -19,6 +20,7 @@ from deidentifier.transformations.shift_date_time import ShiftDateTime
 
 VERSION = "2"
 _KEPT = 10_000
+_COMPILED = 1_000
 
 
 @dataclass(frozen=True)
@@ -66,34 +68,34 @@ class Programs:
 
     def __init__(self, rules: Rules) -> None:
         self._entries = rules.entries
-        self._by_labels: dict[tuple[frozenset[str], str], Program] = {}
-        self._by_entries: dict[tuple[tuple[int, ...], str], Program] = {}
+        self._by_labels: dict[tuple[frozenset[str], str, Declared], Program] = {}
+        self._by_entries: dict[tuple[tuple[int, ...], str, Declared], Program] = {}
 
-    def program(self, labels: frozenset[str], sop_class: str = "") -> Program:
-        """Return the program for an instance with these labels, of this SOP class."""
-        found = self._by_labels.get((labels, sop_class))
+    def program(self, labels: frozenset[str], sop_class: str = "", declared: Declared = frozenset()) -> Program:
+        """Return the program for an instance with these labels, of this SOP class, with these safe private elements."""
+        found = self._by_labels.get((labels, sop_class, declared))
         if found is None:
-            if len(self._by_labels) > _KEPT:
+            if len(self._by_labels) > _KEPT or len(self._by_entries) > _COMPILED:
                 self._by_labels.clear()
                 self._by_entries.clear()
-            found = self._by_labels[labels, sop_class] = self._find(labels, sop_class)
+            found = self._by_labels[labels, sop_class, declared] = self._find(labels, sop_class, declared)
         return found
 
-    def _find(self, labels: Set[str], sop_class: str) -> Program:
+    def _find(self, labels: Set[str], sop_class: str, declared: Declared) -> Program:
         numbers = tuple(number for number, entry in enumerate(self._entries) if entry.scope.holds(labels))
         entries = [self._entries[number] for number in numbers]
         # Without a profile all classes are treated alike.
         kind = sop_class if any(entry.profile for entry in entries) else ""
-        found = self._by_entries.get((numbers, kind))
+        found = self._by_entries.get((numbers, kind, declared))
         if found is None:
-            found = self._by_entries[numbers, kind] = _compile(entries, kind)
+            found = self._by_entries[numbers, kind, declared] = _compile(entries, kind, declared)
         return found
 
 
-def _compile(entries: list[Entry], sop_class: str) -> Program:
+def _compile(entries: list[Entry], sop_class: str, declared: Declared) -> Program:
     """Join the rules of entries: by type in the order of the types, within a type in file order."""
     given = [rule for entry in entries for rule in entry.transformations]
-    profile, keep, refused = _profile(entries, given, sop_class)
+    profile, keep, refused = _profile(entries, given, sop_class, declared)
     if profile is not None and "CleanPixelData" in profile.options and not _reads_pixels(given):
         given.append(_read_text(profile.line))
     rules: list[Transformation] = [rule for cls in TRANSFORMATIONS for rule in given if isinstance(rule, cls)]
@@ -119,14 +121,14 @@ def _reads_pixels(rules: list[Transformation]) -> bool:
 
 
 def _profile(
-    entries: list[Entry], rules: list[Transformation], sop_class: str
+    entries: list[Entry], rules: list[Transformation], sop_class: str, declared: Declared
 ) -> tuple[Profile | None, tuple[Selector, ...], str]:
     """Unite the profiles of entries; tell why an instance of this class cannot be let through."""
     asked = [entry.profile for entry in entries if entry.profile is not None]
     if not asked:
         return None, (), ""
     options = frozenset(option for each in asked for option in each.options)
-    profile = Profile(options, sop_class, _shift_of(rules), asked[0].line)
+    profile = Profile(options, sop_class, _shift_of(rules), asked[0].line, declared)
     keep = tuple(selector for each in asked for selector in each.keep)
     if options >= {"RetainLongitudinalFullDates", "RetainLongitudinalModifiedDates"}:
         return profile, keep, "the rules that match it ask both to keep and to move dates"

@@ -64,6 +64,13 @@ class OfflineSettings(StorageSettings):
         parse=location,
         default="",
     )
+    trust_private_characteristics: bool = option(
+        "RPACS_TRUST_PRIVATE_CHARACTERISTICS",
+        "Where the option RetainSafePrivate is in force, private elements stay that the sender declares to be safe in "
+        "(0008,0300), beside those that the standard knows; texts among them are cleaned, UIDs replaced, dates moved.",
+        parse=switch,
+        default=False,
+    )
     pseudonym_key: str = option(
         "RPACS_PSEUDONYM_KEY",
         "Key that new pseudonyms, UIDs and offsets are derived from, so that sites with the same key agree; without it "

@@ -29,7 +29,8 @@ _OPTIONS = {
     "RetainLongitudinalModifiedDates": "All dates of a patient move by one number of days, at random, never 0; times "
     "of day and intervals survive. The birth date goes all the same.",
     "RetainSafePrivate": "Private elements that the standard lists as safe stay, where they hold what they are for; "
-    "all others go.",
+    "all others go, but for those that the sender declares to be safe, where the site trusts it "
+    "(RPACS_TRUST_PRIVATE_CHARACTERISTICS).",
     "CleanDescriptors": "Descriptions keep the words of a vocabulary of anatomy, protocols and findings, small numbers "
     "and numbers with units; every other word goes, and so does every word of the names, identifiers and addresses in "
     "the instance itself.",

@@ -107,6 +107,7 @@ def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage:
         preview=arguments.preview or "",
         pseudonym_key=settings.pseudonym_key,
         vocabulary_file=settings.vocabulary_file,
+        trusts_declared=settings.trust_private_characteristics,
         report=bool(arguments.report),
         compare=bool(arguments.diff or arguments.uid_map or arguments.patient_map or arguments.show_values),
     )

@@ -47,6 +47,7 @@ class Job:
     preview: str = ""
     pseudonym_key: str = field(default="", repr=False)
     vocabulary_file: str = ""
+    trusts_declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Worker:
             rekognition_region=job.rekognition_region or None,
             key=pseudonym_key(job.pseudonym_key),
             vocabulary=site_vocabulary(job.vocabulary_file, self._storage),
+            trusts_declared=job.trusts_declared,
         )
 
     def process(self, number: int, source: Input) -> Result:

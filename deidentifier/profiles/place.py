@@ -20,6 +20,7 @@ from common.dicom_scan import Item
 from common.tags import is_private
 from deidentifier.profiles import treatments as does
 from deidentifier.profiles.content import Content
+from deidentifier.profiles.declared import Declared
 from deidentifier.profiles.private import treat_private
 from deidentifier.profiles.tables import Action, ProfileTable, attribute_types, resolve
 from deidentifier.profiles.treatments import EMPTIED, REMOVED, Guard, Treatment
@@ -67,12 +68,21 @@ class Profile:
         How dates are moved under RetainLongitudinalModifiedDates.
     line
         Where in the rules file it is asked for.
+    declared
+        Private elements that the sender declares to be safe, where it is trusted.
     """
 
-    def __init__(self, options: Collection[str], sop_class: str, shift: ShiftDateTime, line: int = 0) -> None:
+    def __init__(
+        self,
+        options: Collection[str],
+        sop_class: str,
+        shift: ShiftDateTime,
+        line: int = 0,
+        declared: Declared = frozenset(),
+    ) -> None:
         self.options = frozenset(options)
         self.line = line
-        self.table = ProfileTable(self.options)
+        self.table = ProfileTable(self.options, declared)
         self.cleans_text = not self.options.isdisjoint(("CleanDescriptors", "CleanStructuredContent"))
         self.content = Content(self.options)
         self.move = does.moved_by(shift)

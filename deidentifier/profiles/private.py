@@ -22,7 +22,8 @@ def treat_private(profile: Profile, head: Head, inside: Place) -> Treatment | No
     """Return what is done to a private element; its creator stays as long as one of its elements does."""
     if not profile.table.keeps_private(head.creator, head.tag):
         return REMOVED
-    expected = read_safe_private()[head.creator.strip(), head.tag >> 16, head.tag & 0xFF]
+    # Of what the sender alone declares to be safe, no VR is known but that in the file.
+    expected = read_safe_private().get((head.creator.strip(), head.tag >> 16, head.tag & 0xFF), "")
     if head.vr == "SQ":
         return Treatment("safe private, cleaned inside", place=inside)
     if head.vr in ("UN", expected) or not expected:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from common.tags import TagPath, is_private, keyword_of
+from deidentifier.profiles.declared import ALL_OF_BLOCK, Declared
 
 _FOLDER = Path(__file__).parent
 # Options that are columns of table E.1-1; CleanPixelData has no column, its rules are in PS3.15 E.3.1.
@@ -147,10 +148,13 @@ class ProfileTable:
     ----------
     options
         Names of :data:`OPTIONS`.
+    declared
+        Private elements that the sender declares to be safe, where it is trusted.
     """
 
-    def __init__(self, options: Collection[str]) -> None:
+    def __init__(self, options: Collection[str], declared: Declared = frozenset()) -> None:
         self.options = frozenset(options)
+        self._declared = declared
         self.codes: dict[int, str] = {}
         self._masks: list[tuple[int, int, str]] = []
         for row in read_rows():
@@ -189,12 +193,13 @@ class ProfileTable:
         return resolve(code, kind)
 
     def keeps_private(self, creator: str, tag: int) -> bool:
-        """Tell whether a private element is one that the standard knows to be safe, and the option is in force."""
-        return (
-            "RetainSafePrivate" in self.options
-            and is_private(tag)
-            and (creator.strip(), tag >> 16, tag & 0xFF) in read_safe_private()
-        )
+        """Tell whether a private element is known or declared to be safe, and the option is in force."""
+        if "RetainSafePrivate" not in self.options or not is_private(tag):
+            return False
+        name, group, number = creator.strip(), tag >> 16, tag & 0xFF
+        if (name, group, number) in read_safe_private():
+            return True
+        return not self._declared.isdisjoint(((name, group, number), (name, group, ALL_OF_BLOCK)))
 
     def _clean(self, vr: str) -> Action:
         if vr in _DATES and "RetainLongitudinalModifiedDates" in self.options:
