@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 import time
 from collections.abc import Callable
@@ -178,6 +179,17 @@ def test_two_studies_side_by_side(site, log_in) -> None:
     wait_for(user, lambda: user.page.locator(CANVAS).count() >= 2)
     # OHIF itself remarks that its layout has room for more series than there are.
     user.complaints[:] = [each for each in user.complaints if "hanging protocol viewport" not in each]
+
+
+def test_on_a_phone_the_image_has_the_room(site, log_in) -> None:
+    data = slices(1)[0]
+    site.store.add(data)
+    user = log_in("rita", width=360)
+    open_viewer(user, site, data)
+    wait_for(user, lambda: (on_canvas(user) or Image.new("RGB", (1, 1))).width > 200)
+    see(user, draw(data), "on a phone")
+    if shot := os.environ.get("VIEWER_SCREENSHOT"):
+        user.page.screenshot(path=shot)
 
 
 def test_not_logged_in_leads_to_the_login_and_back(site, page) -> None:

@@ -12,6 +12,11 @@ window.config = {
   routerBasename: '/viewer/',
   extensions: [],
   modes: [],
+  // On a phone the list of series would leave no room for the image: there it opens by its arrow.
+  modesConfiguration:
+    window.innerWidth < 768
+      ? { '@ohif/mode-longitudinal': { routes: { 0: { layoutInstance: { props: { leftPanelClosed: { $set: true } } } } } } }
+      : {},
   // Without this, a guided tour covers the images at the first visit.
   customizationService: { 'ohif.tours': { $set: [] } },
   showStudyList: false,
