@@ -121,7 +121,10 @@ def _walk(
         path = prefix + (keyword_of(head.tag) or format_tag(head.tag))
         done = found.pop(path, [])
         named = [names[number] for number in level.matching(head)]
-        yield _line(path, head.vr, named, done, structural=head.tag & 0xFFFF == 0)
+        if done or head.tag & 0xFFFF == 0 or element[2] != element[3]:
+            yield _line(path, head.vr, named, done, structural=head.tag & 0xFFFF == 0)
+        else:
+            yield Line(path, head.vr, KEPT, "it is empty" + (f"; named by {', '.join(named)}" if named else ""))
         if head.vr == "SQ" and not done:
             for number, item in enumerate(_items(dataset, element)):
                 yield from _walk(item, level.enter(head), names, found, f"{path}[{number}].")

@@ -161,4 +161,5 @@ def test_the_profile_is_shown_with_what_replaces_it():
     assert lines["PatientID"] == "changed: RandomizeText:6; replaces the profile's action: emptied"
     assert lines["StationName"] == "removed: Profile:5 (removed)"
     assert lines["Rows"] == "kept: the profile leaves it as it is, and no rule names it"
+    assert lines["ReferringPhysicianName"] == "kept: it is empty"
     assert lines["PatientIdentityRemoved"] == "added: Profile:5"
