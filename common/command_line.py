@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from typing import Protocol, cast
 from common.errors import ConfigurationError, ResearchPacsError
 
 DONE, FAILED, USAGE = 0, 1, 2
-_INTERRUPTED = 130
+_INTERRUPTED, _NOBODY_READS = 130, 141
 
 
 class Command(Protocol):
@@ -49,7 +50,13 @@ def run_command(package: ModuleType, description: str, argv: Sequence[str]) -> i
     """Run one command; return the exit code."""
     arguments = _parse(package, description, argv)
     try:
-        return load_command(package, arguments.command).run(arguments)
+        code = load_command(package, arguments.command).run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # ``explain … | head``: what is still buffered would raise once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
     except ConfigurationError as exc:
         for problem in exc.problems:
             print(problem, file=sys.stderr)

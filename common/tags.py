@@ -14,6 +14,8 @@ from common.dicom_dictionary import DicomDictionary, RepeatersDictionary
 
 TagPath = tuple[int, ...]
 
+_ENOUGH = 4
+"""Letters that tell which word is begun."""
 _HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -72,9 +74,11 @@ def is_private(tag: int) -> bool:
 
 
 def nearest(word: str, known: dict[str, int] | list[str]) -> str | None:
-    """Return the known word most like a misspelt one, or None where none is like it."""
+    """Return the known word most like a misspelt one, or the only one that begins so; None where there is none."""
     lowered = {name.lower(): name for name in known}
     if word.lower() in lowered:
         return lowered[word.lower()]
     found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.75)
-    return lowered[found[0]] if found else None
+    begun = [name for name in lowered if len(word) >= _ENOUGH and name.startswith(word.lower())]
+    near = found or (begun if len(begun) == 1 else [])
+    return lowered[near[0]] if near else None

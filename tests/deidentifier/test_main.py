@@ -1,15 +1,18 @@
 """The command line's dispatcher."""
 
 import argparse
+import subprocess
 import sys
 import types
 
 import pytest
+from pydicom.data import get_testdata_file
 
 from common.command_line import command_names, load_command
 from common.errors import NotFoundError, Problem, RulesError
 from deidentifier import __main__ as cli
 from deidentifier import commands
+from deidentifier.settings import DEFAULT_RULES
 
 
 @pytest.fixture
@@ -57,6 +60,18 @@ def test_an_interrupt_is_no_traceback(command, capsys):
     command(fail)
     assert cli.main(["try-it"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_reader_that_goes_away_is_no_traceback(root):
+    # ``explain … | head``
+    path = get_testdata_file("CT_small.dcm")
+    command = [sys.executable, "-m", "deidentifier", "explain", "--rules", DEFAULT_RULES, path]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+    assert process.returncode == 141
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
 
 
 @pytest.mark.parametrize("argv", [[], ["no-such-command"], ["try-it", "--m"]])

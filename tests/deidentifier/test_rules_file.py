@@ -260,6 +260,10 @@ PATTERNS = "TagPatterns: PatientName, "
             "r:5:19: TransferSyntaxUID: not an element of the data set",
         ]),
         ("AddTags: [{Tag: PatientID, VR: XX, Value: x}]", None),
+        (
+            "AddTags: [{Tag: PatientID, VR: LO, Value: x, Overwrite: true}]",
+            ["r:5:48: Overwrite: unknown key (did you mean OverwriteIfExists?)"],
+        ),
         ("AddTags: [{Tag: StudyDate, VR: DA, Value: 2024-01-31}]", ["r:5:45: the value is not legal for DA"]),
         ("AddTags: [{Tag: Rows, VR: US, Value: 70000}]", ["r:5:40: the value is not legal for US"]),
         ("AddTags: [{Tag: PatientID, VR: LO, Value: " + "x" * 65 + "}]", ["r:5:45: the value is not legal for LO"]),
