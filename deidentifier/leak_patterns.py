@@ -17,6 +17,8 @@ from deidentifier.profiles.identifying import MAKERS, Identity, Term
 MIN_RAW = 6
 """Bytes from which on a value is searched in all bytes; a shorter one only as a word of text."""
 
+_SEARCHED = 64
+"""Bytes of a value that are searched: the beginning of a longer one tells enough, and each byte takes a kilobyte."""
 _MIN_WORD = 3
 _MIN_WIDE = 5  # in UTF-16 these are ten bytes
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
@@ -67,7 +69,8 @@ class Patterns:
         return self._automaton.find_matches_as_indexes(lowered, overlapping=True)
 
 
-@lru_cache(maxsize=4096)
+# Each takes about 20 KB.
+@lru_cache(maxsize=512)
 def _patterns_of(term: Term) -> tuple[Pattern, ...]:
     """Return the patterns of one value: physicians and institutions come again with every patient."""
     texts = dict.fromkeys(text.strip() for text in _spellings(term))
@@ -84,13 +87,15 @@ def _patterns(kind: str, text: str, original: str) -> Iterator[Pattern]:
             return
     for each in encoded:
         if len(each) >= MIN_RAW:
-            yield Pattern(each.lower(), kind, text)
+            yield Pattern(each[:_SEARCHED].lower(), kind, text)
     for form in dict.fromkeys((text, text.upper(), text.lower())) if kind == "name" or text in original else ():
         for each in _encoded(form):
             if len(each) >= MIN_RAW:
-                yield from (Pattern(piece.lower(), kind, text, exact=piece) for piece in in_base64(each))
+                pieces = (piece[:_SEARCHED] for piece in in_base64(each))
+                yield from (Pattern(piece.lower(), kind, text, exact=piece) for piece in pieces)
     for form in forms:
-        yield from (Pattern(form.encode(code).lower(), kind, text) for code in ("utf-16-le", "utf-16-be"))
+        wide = (form.encode(code)[:_SEARCHED] for code in ("utf-16-le", "utf-16-be"))
+        yield from (Pattern(each.lower(), kind, text) for each in wide)
 
 
 def _encoded(text: str) -> list[bytes]:
