@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from urllib3 import BaseHTTPResponse
 
@@ -162,10 +162,23 @@ class ObjectMaker:
         target = UIDS[self._choices.transfer_syntax]
         if size <= IN_MEMORY:
             return self._bucket.put(key, transcode(file.read(), target))
-        with tempfile.TemporaryFile() as out:
-            transcode_file(cast(BinaryIO, file), target, cast(BinaryIO, out))
+        with tempfile.TemporaryFile(buffering=0) as raw, _Stoppable(raw, self._stopping) as out:
+            transcode_file(cast(BinaryIO, file), target, out)
             out.seek(0)
             return self._bucket.put_stream(key, iter(lambda: out.read(CHUNK), b""), self._stopping)
+
+
+class _Stoppable(io.BufferedRandom):
+    """A file that takes nothing more once the export is being stopped: its large frames may go on for minutes."""
+
+    def __init__(self, raw: io.FileIO, stopping: Callable[[], bool]) -> None:
+        super().__init__(raw)
+        self._stopping = stopping
+
+    def write(self, data: Any, /) -> int:
+        if self._stopping():
+            raise OrthancUnavailableError("the export is being stopped")
+        return super().write(data)
 
 
 def _elements(document: IndexDocument) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 
 import numpy as np
 import pydicom
@@ -11,11 +12,14 @@ import pytest
 import requests
 from PIL import Image
 
+from common.errors import OrthancUnavailableError
+from common.transcoding import transcode_file
 from demo.samples import sample_paths
 from tests.helpers.research_store import multi_frame
 from tests.helpers.slices import make_slice
 from tests.website.exports.test_job import manifest_of, verify
 from website.exports.choices import SYNTAXES, UIDS
+from website.exports.objects import _Stoppable
 
 NAMES = [
     "CT_small.dcm", "ExplVR_BigEnd.dcm", "gdcm-US-ALOKA-16.dcm", "image_dfl.dcm", "MR2_J2KR.dcm", "US1_UNCR.dcm",
@@ -218,3 +222,21 @@ def test_a_large_instance_goes_in_parts_and_comes_whole(desk):
     verify(objects)
     ((_, data),) = next(iter(by_instance(objects).values()))
     assert np.array_equal(frames_of(data)[1].pixel_array, dataset.pixel_array)
+
+
+def test_a_large_file_is_given_up_between_two_frames():
+    """Whoever cancels does not leave minutes of work behind."""
+    asked = []
+
+    def transcode_until(most):
+        asked.clear()
+        stopping = lambda: len(asked) > most or asked.append(1)  # noqa: E731
+        with tempfile.TemporaryFile(buffering=0) as raw, _Stoppable(raw, stopping) as out:
+            transcode_file(io.BytesIO(multi_frame()), UIDS["RLELossless"], out)
+            out.seek(0)
+            return pydicom.dcmread(out).NumberOfFrames
+
+    assert transcode_until(10_000) == 4
+    writes = len(asked)
+    with pytest.raises(OrthancUnavailableError):
+        transcode_until(writes - 2)
