@@ -233,7 +233,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="keep the results of the images there, and go on with them")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long, for --results")
     arguments = parser.parse_args()
-    count = arguments.images or (20 if arguments.quick else 600)
+    count = arguments.images or (15 if arguments.quick else 600)
     results = run_all(range(count), arguments)
     if len(results) < count:
         print(f"{len(results)} of {count} images are done; the same command goes on")
