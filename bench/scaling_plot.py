@@ -13,9 +13,9 @@ def draw(runs: dict[str, Run]) -> str:
     """Draw the backlog of some runs from the first minute shown to the last, as SVG."""
     most = max(max(run.backlog) for run in runs.values()) or 1.0
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 100} {HEIGHT + 80}" font-family="sans-serif"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 100} {HEIGHT + 120}" font-family="sans-serif"'
         ' font-size="13">',
-        f'<rect width="{WIDTH + 100}" height="{HEIGHT + 80}" fill="#fff"/>',
+        f'<rect width="{WIDTH + 100}" height="{HEIGHT + 120}" fill="#fff"/>',
         f'<text x="{LEFT}" y="22">Originals that wait (up to {most:,.0f}), by the hour of the night</text>',
         f'<path d="M{LEFT} {TOP}V{TOP + HEIGHT}H{LEFT + WIDTH}" fill="none" stroke="#888"/>',
     ]
@@ -26,7 +26,9 @@ def draw(runs: dict[str, Run]) -> str:
         points = " ".join(f"{_x(m):.1f},{_y(run.backlog[m] / most):.1f}" for m in range(FIRST, LAST, 2))
         lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
         label = f"{name}: {run.longest_wait} minutes, ${run.cost:.2f}"
-        lines.append(f'<text x="{LEFT + WIDTH - 300}" y="{TOP + 20 + 18 * number}" fill="{colour}">{label}</text>')
+        # Below the plot, where no line can cross them.
+        x, y = LEFT + number % 2 * WIDTH // 2, TOP + HEIGHT + 46 + number // 2 * 20
+        lines.append(f'<text x="{x}" y="{y}" fill="{colour}">{label}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
