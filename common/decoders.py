@@ -21,6 +21,19 @@ _OTHERS = (uid.JPEGBaseline8Bit, uid.JPEGLSLossless, uid.JPEGLSNearLossless, uid
 #: pydicom wants to know what a decoder depends on.
 DECODER_DEPENDENCIES = dict.fromkeys(_OURS, ("gdcm>=3.0.10",))
 
+# What pydicom and its codecs raise on damaged or unusual pixel data. Their messages are dropped: they may quote values.
+DECODING_ERRORS = (
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    NotImplementedError,
+    KeyError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    OSError,
+)
+
 
 @cache
 def use_decoders() -> None:

@@ -18,9 +18,9 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels.utils import iter_pixels
 
-from common.decoders import use_decoders
+from common.decoders import DECODING_ERRORS, use_decoders
 from common.errors import InvalidDicomError, RefusedError
-from common.rendering import DECODING_ERRORS, FRAME_TAGS, Picture, check_frame, inflate, of_frame, to_shown
+from common.rendering import FRAME_TAGS, Picture, check_frame, inflate, of_frame, to_shown
 
 use_decoders()
 

@@ -20,7 +20,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from common.decoders import use_decoders
+from common.decoders import DECODING_ERRORS, use_decoders
 from common.errors import InvalidDicomError, NotFoundError, QuarantineError, RefusedError
 from common.transcoding import transcode
 
@@ -38,19 +38,6 @@ MIMETYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 # What the picture depends on outside group 0028, which pixel_array reads by itself: the functional groups of
 # enhanced images (PS3.3 C.7.6.16), where window and rescale stand per frame.
 FRAME_TAGS = (0x52009229, 0x52009230)
-
-# What pydicom and its codecs raise on damaged or unusual pixel data. Their messages are dropped: they may quote values.
-DECODING_ERRORS = (
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    NotImplementedError,
-    KeyError,
-    TypeError,
-    IndexError,
-    OverflowError,
-    OSError,
-)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
-from common.decoders import use_decoders
+from common.decoders import DECODING_ERRORS, use_decoders
 from common.errors import InvalidDicomError
 from common.orthanc import Orthanc
 from website.dicomweb.media_types import EXPLICIT_LITTLE_ENDIAN, Accepted, NotAcceptableError
@@ -19,7 +19,6 @@ use_decoders()
 
 DICOM = "application/dicom"
 _CHUNK = 256 << 10
-_ERRORS = (ValueError, RuntimeError, AttributeError, NotImplementedError, KeyError, TypeError, OverflowError, OSError)
 
 
 def file_syntax(accepted: Iterable[Accepted], member: Member) -> str:
@@ -69,6 +68,6 @@ def _explicit(data: bytes) -> bytes:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         out = io.BytesIO()
         dataset.save_as(out, implicit_vr=False, little_endian=True, enforce_file_format=True)
-    except _ERRORS:
+    except DECODING_ERRORS:
         raise InvalidDicomError("an instance cannot be given in Explicit VR Little Endian") from None
     return out.getvalue()

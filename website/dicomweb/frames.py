@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from common.decoders import use_decoders
+from common.decoders import DECODING_ERRORS, use_decoders
 from common.errors import InvalidDicomError, NotFoundError
 from common.orthanc import Orthanc
 from website.dicomweb.media_types import (
@@ -25,16 +25,6 @@ from website.dicomweb.multipart import Part
 use_decoders()
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_DECODING_ERRORS = (
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    NotImplementedError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    OSError,
-)
 
 
 def read_numbers(text: str, member: Member) -> list[int]:
@@ -89,7 +79,7 @@ class Frames:
             pixels = pixel_array(
                 io.BytesIO(self._orthanc.download(member.id)), ds_out=dataset, index=number - 1, raw=True
             )
-        except _DECODING_ERRORS:
+        except DECODING_ERRORS:
             raise InvalidDicomError("the pixel data of this instance cannot be decoded") from None
         if pixels.ndim == 3 and dataset.get("PlanarConfiguration") == 1:
             pixels = pixels.transpose(2, 0, 1)
