@@ -1,19 +1,25 @@
 """Make the engine as the settings of the ingest side say.
 
-Workers, submissions and the console's preview get theirs here, so that all of them come to the same result.
+Workers, submissions, the console's preview and the commands that work on files get theirs here, so that all of them
+come to the same result.
 """
 
 from __future__ import annotations
 
-from common.database import Database
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from common.storage import Storage
 from deidentifier.deidentify import Deidentifier
-from deidentifier.mappings import PostgresMappings
+from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.pseudonym_key import pseudonym_key
+from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
-from deidentifier.settings import DeidentifierSettings
-from deidentifier.withdrawal import Withdrawals
+from deidentifier.settings import DeidentifierSettings, OfflineSettings
+
+if TYPE_CHECKING:
+    from common.database import Database
 
 
 class DeidentifierBuilder:
@@ -23,8 +29,10 @@ class DeidentifierBuilder:
     ----------
     settings
         Keys, limits, vocabulary and where text in pixels is found.
-    database
-        Where mappings and withdrawals are kept.
+    mappings
+        Where mappings are kept; by default in memory.
+    withdrawn
+        Tells whether the patient with a Patient ID withdrew the consent.
 
     Raises
     ------
@@ -32,15 +40,28 @@ class DeidentifierBuilder:
         The vocabulary cannot be read.
     """
 
-    def __init__(self, settings: DeidentifierSettings, database: Database) -> None:
+    def __init__(
+        self,
+        settings: OfflineSettings,
+        mappings: MappingStore | None = None,
+        withdrawn: Callable[[str], bool] | None = None,
+    ) -> None:
         self._settings = settings
         self.storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
         self._key = pseudonym_key(settings.pseudonym_key)
-        self._mappings = PostgresMappings(database, key=self._key)
-        self._withdrawals = Withdrawals(database, settings.withdrawal_key)
+        self._mappings = mappings if mappings is not None else MemoryMappings()
+        self._withdrawn = withdrawn
         self._vocabulary = site_vocabulary(settings.vocabulary_file, self.storage)
 
-    def build(self, rules: bytes | str, name: str) -> Deidentifier:
+    @classmethod
+    def with_database(cls, settings: DeidentifierSettings, database: Database) -> DeidentifierBuilder:
+        """Make one whose engines keep mappings in a database, and discard what withdrew its consent there."""
+        from deidentifier.withdrawal import Withdrawals  # Orthanc's client: nothing that a run over files needs
+
+        mappings = PostgresMappings(database, key=pseudonym_key(settings.pseudonym_key))
+        return cls(settings, mappings, Withdrawals(database, settings.withdrawal_key).holds)
+
+    def load(self, rules: bytes | str, name: str) -> Deidentifier:
         """Make one for the text of a rules file; messages call it ``name``.
 
         Raises
@@ -48,13 +69,18 @@ class DeidentifierBuilder:
         RulesError
             The rules are wrong.
         """
+        return self.build(load_rules(rules, name))
+
+    def build(self, rules: Rules, *, checks_leaks: bool = True) -> Deidentifier:
+        """Make one for rules."""
         return Deidentifier(
-            load_rules(rules, name),
+            rules,
             self._mappings,
             max_inflated=self._settings.max_inflated_bytes,
             rekognition_region=self._settings.rekognition_region or None,
+            checks_leaks=checks_leaks,
             key=self._key,
-            withdrawn=self._withdrawals.holds,
+            withdrawn=self._withdrawn,
             vocabulary=self._vocabulary,
             trusts_declared=self._settings.trust_private_characteristics,
         )

@@ -65,7 +65,7 @@ class Ingest:
         ResearchPacsError
             The rules cannot be read, or are wrong.
         """
-        builder = builder or DeidentifierBuilder(self.settings, self.database)
+        builder = builder or DeidentifierBuilder.with_database(self.settings, self.database)
         return RulesInForce(self.settings.rules, builder, self.database)
 
     def workers(self) -> tuple[InstanceWorker, SubmissionWorker | None]:
@@ -77,7 +77,7 @@ class Ingest:
             The rules cannot be read, or are wrong.
         """
         settings = self.settings
-        builder = DeidentifierBuilder(settings, self.database)
+        builder = DeidentifierBuilder.with_database(settings, self.database)
         rules = self.rules(builder)
         preserve = settings.preserve_original_files
         if not settings.submission_key:

@@ -48,7 +48,7 @@ class RulesInForce:
         return lambda data: apply(deidentifier, data)
 
     def _load(self, data: bytes) -> Deidentifier:
-        return self._builder.build(data, self._location)
+        return self._builder.load(data, self._location)
 
     def _tell(self, deidentifier: Deidentifier, problem: str | None) -> None:
         sha256 = deidentifier.rules.sha256

@@ -74,7 +74,7 @@ class SubmittedWork:
     def _deidentify(self, request: Request) -> Deidentify:
         if not request.rules:
             return self._rules.current()
-        deidentifier = self._builder.build(request.rules, "submitted rules")
+        deidentifier = self._builder.load(request.rules, "submitted rules")
         return lambda data: apply(deidentifier, data)
 
     def _deliver(self, request: Request, made: Made, submission: str) -> str:

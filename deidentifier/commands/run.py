@@ -20,6 +20,7 @@ from common.errors import ConfigurationError, ResearchPacsError
 from common.log import silence_libraries
 from common.settings import load
 from common.storage import Storage, is_s3
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.offline.batch import Job, Result, memory_mappings, process_all
 from deidentifier.offline.inputs import Input, find_inputs
 from deidentifier.offline.report import Maps, Report, open_private
@@ -95,19 +96,15 @@ def _make_job(arguments: argparse.Namespace, settings: OfflineSettings, storage:
     rules = load_rules(data, name)
     for warning in rules.warnings:
         print(warning, file=sys.stderr)
+    if arguments.workers > 1:
+        DeidentifierBuilder(settings)  # what is wrong with the settings is told here, not by processes that die of it
     job = Job(
         rules=data,
         rules_name=name,
         output=arguments.output,
-        max_inflated=settings.max_inflated_bytes,
-        endpoint=settings.s3_endpoint,
-        region=settings.aws_region,
+        settings=settings,
         rename=arguments.rename,
-        rekognition_region=settings.rekognition_region,
         preview=arguments.preview or "",
-        pseudonym_key=settings.pseudonym_key,
-        vocabulary_file=settings.vocabulary_file,
-        trusts_declared=settings.trust_private_characteristics,
         report=bool(arguments.report),
         compare=bool(arguments.diff or arguments.uid_map or arguments.patient_map or arguments.show_values),
     )

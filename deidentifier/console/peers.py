@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 from flask import current_app
@@ -24,7 +24,8 @@ class Console(Ingest):
     @cached_property
     def previews(self) -> Previews:
         """What the rules in force would make of originals."""
-        return Previews(self.settings.rules, lambda: DeidentifierBuilder(self.settings, self.database))
+        make_builder = partial(DeidentifierBuilder.with_database, self.settings, self.database)
+        return Previews(self.settings.rules, make_builder)
 
 
 def console() -> Console:

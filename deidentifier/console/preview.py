@@ -65,7 +65,7 @@ class Previews:
     def _rules(self) -> Deidentifier:
         if self._file is None:
             builder = self._make_builder()
-            load = partial(builder.build, name=self._location)
+            load = partial(builder.load, name=self._location)
             self._file = WatchedFile(self._location, load, storage=builder.storage)
         return self._file.value
 

@@ -14,15 +14,16 @@ from typing import Any
 
 from common.errors import QuarantineError, RefusedError, ResearchPacsError
 from common.settings import CommonSettings, load
-from common.storage import Storage, join
-from deidentifier.deidentify import Deidentifier, Outcome
+from common.storage import join
+from deidentifier.builder import DeidentifierBuilder
+from deidentifier.deidentify import Outcome
 from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.offline.changes import Change, compare
 from deidentifier.offline.inputs import Input, output_path, read_input
-from deidentifier.profiles.clean_text import site_vocabulary
 from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
+from deidentifier.settings import OfflineSettings
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,11 @@ class Job:
     rules: bytes
     rules_name: str
     output: str
-    max_inflated: int
-    endpoint: str = ""
-    region: str = ""
+    settings: OfflineSettings
     rename: bool = False
     compare: bool = False
     report: bool = False
-    rekognition_region: str = ""
     preview: str = ""
-    pseudonym_key: str = field(default="", repr=False)
-    vocabulary_file: str = ""
-    trusts_declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,16 +64,9 @@ class Worker:
 
     def __init__(self, job: Job, mappings: MappingStore, rules: Rules | None = None) -> None:
         self._job = job
-        self._storage = Storage(endpoint=job.endpoint, region=job.region)
-        self._deidentifier = Deidentifier(
-            rules or load_rules(job.rules, job.rules_name),
-            mappings,
-            max_inflated=job.max_inflated,
-            rekognition_region=job.rekognition_region or None,
-            key=pseudonym_key(job.pseudonym_key),
-            vocabulary=site_vocabulary(job.vocabulary_file, self._storage),
-            trusts_declared=job.trusts_declared,
-        )
+        builder = DeidentifierBuilder(job.settings, mappings)
+        self._storage = builder.storage
+        self._deidentifier = builder.build(rules or load_rules(job.rules, job.rules_name))
 
     def process(self, number: int, source: Input) -> Result:
         """De-identify one file and write the result; what fails is told, not raised."""
@@ -88,7 +76,7 @@ class Worker:
             return Result(number, source, "failed", error=(exc.code, str(exc)))
 
     def _process(self, number: int, source: Input) -> Result:
-        data = read_input(source, self._storage, self._job.max_inflated)
+        data = read_input(source, self._storage, self._job.settings.max_inflated_bytes)
         outcome = self._deidentify(number, data)
         result = self._finish(number, source, data, outcome)
         if outcome.work is not None:
@@ -168,7 +156,7 @@ def process_all(
     """
     numbered = enumerate(_distinct(job, inputs), 1)
     if workers == 1:
-        worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key), rules)
+        worker = Worker(job, mappings if mappings is not None else database_mappings(job.settings.pseudonym_key), rules)
         for number, source in numbered:
             yield worker.process(number, source)
         return

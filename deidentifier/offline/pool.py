@@ -23,7 +23,7 @@ _worker: Worker | None = None
 def _start(job: Job, mappings: MappingStore | None) -> None:
     global _worker  # the pool's processes have no other place to keep it
     silence_libraries()
-    _worker = Worker(job, mappings if mappings is not None else database_mappings(job.pseudonym_key))
+    _worker = Worker(job, mappings if mappings is not None else database_mappings(job.settings.pseudonym_key))
 
 
 def _process(number: int, source: Input) -> Result:

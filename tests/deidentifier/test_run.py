@@ -294,3 +294,13 @@ def test_incomplete_settings_of_the_database_exit_2(run):
     done = run(CT, environ={"RPACS_POSTGRESQL_HOSTNAME": "somewhere"})
     assert done.returncode == 2
     assert "RPACS_POSTGRESQL_PASSWORD" in done.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_vocabulary_that_cannot_be_read_ends_it_before_it_begins(run, tmp_path, workers):
+    copy(tmp_path / "in", "1.dcm")
+    done = run(tmp_path / "in", "--workers", workers, environ={"RPACS_VOCABULARY_FILE": str(tmp_path / "none.txt")})
+    assert done.returncode == 2
+    assert "RPACS_VOCABULARY_FILE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
