@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from common.dicom_head import Head
 from common.dicom_scan import MAX_INFLATED, Scan, scan
 from common.errors import QuarantineError
 from deidentifier.file_meta import DicomFile
@@ -141,6 +142,9 @@ class Deidentifier:
         program = self._programs.program(labels, original.text(_SOP_CLASS), declared)
         if program.refused:
             raise QuarantineError(program.refused)
+        for tag in program.needs:
+            if not original.text(tag).strip():
+                raise QuarantineError(f"{Head(tag, '', '', 4).name}: no value, so no predefined code (OnlyPredefined)")
         if program.profile is not None and not _keeps_pixels(program, original):
             original = clear_unused(original)
         instance = Instance(original, self._mappings, self._identities)

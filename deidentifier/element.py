@@ -159,9 +159,17 @@ class ElementInWork:
             self.raw = pad(encoded, self.vr)
             self.changed = True
 
-    def mapped(self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str]) -> str:
+    def mapped(
+        self,
+        kind: str,
+        reuse_mapping: str | None,
+        original: str,
+        make: Callable[[bytes], str],
+        project: tuple[str, ...] = (),
+    ) -> str:
         """Return what stands for an original value; ``make`` makes a new value from 32 random bytes."""
-        found = self._instance.mapped(kind, reuse_mapping, original, make, self.path)
+        path = self.path + self._head.name if project else self.path
+        found = self._instance.mapped(kind, reuse_mapping, original, make, path, project)
         if found is None:
             self._waits = True
             return original

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from common.dicom_scan import Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import QuarantineError
-from deidentifier.mappings import MappingCache, MappingKey
+from deidentifier.mappings import MappingCache, MappingKey, needs_predefined
 from deidentifier.profiles.identifying import Collected, Identities, Identity
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Instance:
         Whether the pixels were read or masked.
     scope_notes
         Scopes that had no value, with the narrower ones that were taken.
+    unlisted
+        Keys that only a predefined value will do for, with the element's path.
     """
 
     def __init__(self, scan: Scan, mappings: MappingCache, identities: Identities | None = None) -> None:
@@ -56,6 +58,7 @@ class Instance:
         self._identity = b""
         self.missing: dict[MappingKey, Callable[[bytes], str]] = {}
         self.scope_notes: dict[str, str] = {}
+        self.unlisted: dict[MappingKey, str] = {}
 
     @property
     def collected(self) -> Collected:
@@ -70,15 +73,26 @@ class Instance:
         return self.collected.identity
 
     def mapped(
-        self, kind: str, reuse_mapping: str | None, original: str, make: Callable[[bytes], str], path: str
+        self,
+        kind: str,
+        reuse_mapping: str | None,
+        original: str,
+        make: Callable[[bytes], str],
+        path: str,
+        project: tuple[str, ...] = (),
     ) -> str | None:
-        """Return what stands for an original value, None while it has to be fetched."""
+        """Return what stands for an original value, None while it has to be fetched.
+
+        ``project`` is what follows in the key: see :data:`~deidentifier.mappings.MappingKey`.
+        """
         if not original.isascii():
             original = unicodedata.normalize("NFC", original)
         if reuse_mapping is None:
             return make(self.derive(kind, path, original))
         scope = self._scopes.get(reuse_mapping) or self._find_scope(reuse_mapping)
-        key = (kind, scope[0], scope[1], original)
+        key: MappingKey = (kind, scope[0], scope[1], original)
+        if project:
+            key = self._in_project(key, project, path)
         found = self._mappings.get(key)
         if found is None:
             # The cache is bounded: what this instance has fetched is kept until it is done.
@@ -86,6 +100,14 @@ class Instance:
             if found is None:
                 self.missing[key] = make
         return found
+
+    def _in_project(self, key: MappingKey, project: tuple[str, ...], path: str) -> MappingKey:
+        """Return a key as it is in a project: a Patient ID has one code there, whichever scope the rule names."""
+        kind, scope, value, original = key
+        key = (kind, "Always", "", original, *project) if (scope, value) == ("SamePatient", original) else key + project
+        if needs_predefined(key):
+            self.unlisted.setdefault(key, path)
+        return key
 
     def memory(self, plan: Plan) -> Memory:
         """Return what a plan made of values before, in the mapping scopes of this instance."""
@@ -98,7 +120,7 @@ class Instance:
         Raises
         ------
         QuarantineError
-            No free value was found, which does not happen by chance.
+            No free value was found, which does not happen by chance; or a project has no predefined code.
         """
         for attempt in range(_MAX_DRAWS):
             random = self._mappings.draw([*self.missing], attempt)
@@ -108,6 +130,11 @@ class Instance:
             self.missing = {key: make for key, make in self.missing.items() if key not in found}
             if not self.missing:
                 return
+            for key in filter(needs_predefined, self.missing):
+                raise QuarantineError(
+                    f"{self.unlisted[key]}: the project {key[4]} has no predefined code for this value, and its rule "
+                    "says OnlyPredefined: add a code with import-pseudonyms, then retry"
+                )
         raise QuarantineError("no free value was found for a mapping")
 
     def notes(self) -> list[str]:

@@ -3,6 +3,9 @@
 The key of a mapping is (kind, scope type, scope value, original). Kinds are ``UID``, ``TEXT``, ``DA``, ``TM``, ``DT``
 and ``OFFSET``. A new UID is unique; a new text that is the same for a patient or everywhere is unique among those,
 ignoring case. A stored value always wins over a proposed one.
+
+In a project (``Project`` of RandomizeText) the project's name is a fifth part of the key, so that one patient has a
+pseudonym of its own in each; all of them are unique together.
 """
 
 from __future__ import annotations
@@ -20,10 +23,16 @@ from deidentifier.pseudonym_key import PseudonymKey
 if TYPE_CHECKING:
     from common.database import Database
 
-MappingKey = tuple[str, str, str, str]
-"""Kind, scope type, scope value, original; the latter two without padding, in Unicode NFC."""
+MappingKey = tuple[str, ...]
+"""Kind, scope type, scope value, original; the latter two without padding, in Unicode NFC. In a project its name
+follows, and then :data:`PREDEFINED` where only a predefined value will do."""
+
+PREDEFINED = "predefined"
+
+Row = tuple[str | bool | None, ...]
 
 _SHARED = ("Always", "SamePatient")
+_IN_PROJECT = 5  # parts of a key in a project
 _CACHED = 200_000
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _INDEXED = 400  # characters; an index of PostgreSQL takes 2,700 bytes
@@ -35,7 +44,8 @@ class MappingStore(Protocol):
     def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
         """Return the stored values, storing the proposed ones where there are none.
 
-        A key is missing from the answer where its proposed value is taken: propose another.
+        A key is missing from the answer where its proposed value is taken: propose another. One that only a predefined
+        value will do for is never stored, and missing where none is.
         """
 
     def secret(self) -> bytes:
@@ -46,7 +56,7 @@ class MemoryMappings:
     """Mappings that live as long as the process; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._values: dict[MappingKey, str] = {}
+        self._values: dict[MappingKey, str] = {}  # nothing in memory is predefined
         self._taken: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(32)
@@ -60,7 +70,9 @@ class MemoryMappings:
             return {key: self._values[key] for key in wanted if key in self._values}
 
     def _take(self, key: MappingKey, proposal: str) -> bool:
-        kind, scope_type, _, _ = key
+        if needs_predefined(key):
+            return False
+        kind, scope_type = key[:2]
         if kind != "UID" and not (kind == "TEXT" and scope_type in _SHARED):
             return True
         value = (kind, proposal.lower())
@@ -96,7 +108,13 @@ class PostgresMappings:
 
     def fetch_or_create(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
         """Return the stored values, storing the proposed ones where there are none."""
-        rows = [_row(key, proposal) for key, proposal in wanted.items()]
+        return self._call(wanted, [_row(key, proposal) for key, proposal in wanted.items()])
+
+    def predefine(self, wanted: Mapping[MappingKey, str]) -> dict[MappingKey, str]:
+        """Store values that a person chose where there are none, and return what is stored then."""
+        return self._call(wanted, [_full_row(key, value, predefined=True) for key, value in wanted.items()])
+
+    def _call(self, wanted: Mapping[MappingKey, str], rows: list[Row]) -> dict[MappingKey, str]:
         # PostgreSQL's text cannot hold NUL; a character for private use stands for it.
         document = _encode(rows).replace("\\u0000", "\\ue000")
         ((answer,),) = self._database.call(self._statement, (document, self._key_id))
@@ -117,11 +135,27 @@ class PostgresMappings:
         return self._secret
 
 
-def _row(key: MappingKey, proposal: str) -> tuple[str | None, ...]:
+def needs_predefined(key: MappingKey) -> bool:
+    """Tell whether only a predefined value will do for a key."""
+    return len(key) > _IN_PROJECT
+
+
+def _row(key: MappingKey, proposal: str) -> Row:
+    if len(key) >= _IN_PROJECT:
+        return _full_row(key, None if needs_predefined(key) else proposal)
     kind, scope_type, scope_value, original = key
     if len(scope_value) + len(original) <= _INDEXED:
         return (*key, proposal)
     return (kind, scope_type, indexed(scope_value), indexed(original), proposal, original)
+
+
+def _full_row(key: MappingKey, proposal: str | None, *, predefined: bool = False) -> Row:
+    """Return a row with the text of a long original, the project, and whether a person chose the value."""
+    kind, scope_type, scope_value, original, project, *_ = (*key, "")
+    long = None
+    if len(scope_value) + len(original) > _INDEXED:
+        scope_value, original, long = indexed(scope_value), indexed(original), original
+    return (kind, scope_type, scope_value, original, proposal, long, project, predefined)
 
 
 def indexed(text: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from common.dicom_head import Head, with_creator
+from common.errors import QuarantineError
 from common.tag_patterns import Level, Selector, Selectors
 from common.tags import is_private
 from deidentifier.profiles.treatments import (
@@ -222,6 +223,7 @@ class PlanLevel:
         if not actions:
             return None
         rules = self._plan.rules
+        _refuse_company(head, [rules[number] for number in actions])
         return Decision(
             tuple(actions), emptied=emptied and not written, actions=tuple(rules[number] for number in actions)
         )
@@ -264,6 +266,23 @@ class PlanLevel:
         if known is None:
             known = self._plan.levels[level, inside, place] = PlanLevel(self._plan, level, inside, place)
         return known
+
+
+def _refuse_company(head: Head, rules: Sequence[Transformation]) -> None:
+    """Refuse that an element is changed by a rule that stands alone and by another of its type.
+
+    Raises
+    ------
+    QuarantineError
+        Two such rules are for the element.
+    """
+    for rule in rules:
+        others = [each for each in rules if each is not rule and each.NAME == rule.NAME]
+        if rule.stands_alone and others:
+            raise QuarantineError(
+                f"{head.name}: {rule.NAME} on line {rule.line} is for a project, and {others[0].NAME} on line "
+                f"{others[0].line} changes the same element: set their scopes apart (ExceptLabels)"
+            )
 
 
 def _scope_of(rule: Transformation) -> str | None:

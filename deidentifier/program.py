@@ -15,6 +15,7 @@ from deidentifier.profiles.marks import marks
 from deidentifier.profiles.place import Profile
 from deidentifier.rules import Entry, Rules
 from deidentifier.transformations import TRANSFORMATIONS, Transformation
+from deidentifier.transformations.randomize_text import RandomizeText
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
 from deidentifier.transformations.shift_date_time import ShiftDateTime
 
@@ -43,6 +44,8 @@ class Program:
         What KeepTags exempts from it.
     refused
         Why an instance of this kind goes to quarantine.
+    needs
+        Tags of elements without a value of which an instance does: no predefined code can stand for them.
     """
 
     plan: Plan
@@ -52,6 +55,7 @@ class Program:
     profile: Profile | None = None
     keep: tuple[Selector, ...] = ()
     refused: str = ""
+    needs: frozenset[int] = frozenset()
 
     def keeps(self, heads: Sequence[Head]) -> bool:
         """Tell whether KeepTags exempts the last of these elements, which the others contain."""
@@ -96,6 +100,7 @@ def _compile(entries: list[Entry], sop_class: str, declared: Declared) -> Progra
     """Join the rules of entries: by type in the order of the types, within a type in file order."""
     given = [rule for entry in entries for rule in entry.transformations]
     profile, keep, refused = _profile(entries, given, sop_class, declared)
+    refused = _two_projects(given) or refused
     if profile is not None and "CleanPixelData" in profile.options and not _reads_pixels(given):
         given.append(_read_text(profile.line))
     rules: list[Transformation] = [rule for cls in TRANSFORMATIONS for rule in given if isinstance(rule, cls)]
@@ -103,10 +108,32 @@ def _compile(entries: list[Entry], sop_class: str, declared: Declared) -> Progra
     transcode = next((entry.transcode for entry in reversed(entries) if entry.transcode), None)
     said = marks(profile, kept=bool(keep), version=VERSION) if profile is not None else ()
     if not pixels:
-        return Program(Plan([*rules, *said], profile, keep=keep), (), None, transcode, profile, keep, refused)
+        plan = Plan([*rules, *said], profile, keep=keep)
+        return Program(plan, (), None, transcode, profile, keep, refused, _needs(rules))
     first, last = rules.index(pixels[0]), len(rules) - rules[::-1].index(pixels[-1])
     plan = Plan(rules[:first], profile, keep=keep, later=rules[last:])
-    return Program(plan, pixels, Plan([*rules[last:], *said]), transcode, profile, keep, refused)
+    after = Plan([*rules[last:], *said])
+    return Program(plan, pixels, after, transcode, profile, keep, refused, _needs(rules))
+
+
+def _two_projects(rules: list[Transformation]) -> str:
+    """Tell why an instance that rules of two projects are for cannot be let through."""
+    first: dict[str, int] = {}
+    for rule in rules:
+        if isinstance(rule, RandomizeText) and rule.project is not None:
+            first.setdefault(rule.project, rule.line)
+    if len(first) < 2:
+        return ""
+    places = " and ".join(f"{project} (line {line})" for project, line in first.items())
+    return f"rules of more than one project are for it: {places}; set their scopes apart (ExceptLabels)"
+
+
+def _needs(rules: list[Transformation]) -> frozenset[int]:
+    """Return the tags that OnlyPredefined names: without a value, an instance would pass without a code."""
+    only = [rule for rule in rules if isinstance(rule, RandomizeText) and rule.only_predefined]
+    patterns = [pattern for rule in only for pattern in rule.tag_patterns]
+    at_top = [pattern for pattern in patterns if len(pattern.parts) == 1 and pattern.prefix != "+/"]
+    return frozenset(pattern.exact_tag for pattern in at_top if pattern.exact_tag)
 
 
 def _read_text(line: int) -> RemoveBurnedInAnnotations:

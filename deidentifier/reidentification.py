@@ -13,24 +13,25 @@ from common.database import Database
 from common.errors import RefusedError
 
 _FIND = """
-SELECT kind, scope_type, coalesce(long_original, original), replacement FROM ingest.mappings
-WHERE replacement = ANY (%s) OR lower(replacement) = ANY (%s) ORDER BY kind, replacement
+SELECT kind, scope_type, coalesce(long_original, original), replacement, project FROM ingest.mappings
+WHERE replacement = ANY (%s) OR lower(replacement) = ANY (%s) ORDER BY kind, replacement, project
 """
 _ALL = """
-SELECT kind, scope_type, scope_value, coalesce(long_original, original), replacement, key_id FROM ingest.mappings
-ORDER BY kind, scope_type, scope_value, original
+SELECT kind, scope_type, scope_value, coalesce(long_original, original), replacement, key_id, project
+FROM ingest.mappings ORDER BY kind, scope_type, scope_value, original, project
 """
 _LINES = 1000
 
 
 @dataclass(frozen=True)
 class Found:
-    """An original value and what stands for it."""
+    """An original value and what stands for it, in which project; "" outside all projects."""
 
     kind: str
     scope: str
     original: str
     replacement: str
+    project: str
 
 
 class Reidentification:
@@ -80,7 +81,7 @@ class Reidentification:
 
 
 def read_export(lines: Iterator[bytes], key: str) -> Iterator[list[str]]:
-    """Yield the mappings of an export: kind, scope type, scope value, original, replacement, identifier of the key.
+    """Yield the mappings of an export: kind, scope type and value, original, replacement, key's identifier, project.
 
     Raises
     ------

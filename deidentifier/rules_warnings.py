@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from common.dicom_dictionary import DicomDictionary
-from common.tag_patterns import TagPattern
+from common.tag_patterns import Selectors, TagPattern
 from common.yaml_file import Node, Report
 from common.yaml_kinds import Values
-from deidentifier.rules import Entry, Rules
+from deidentifier.rules import ALL, Entry, Rules
+from deidentifier.transformations.randomize_text import RandomizeText
 from deidentifier.transformations.shift_date_time import SECONDS_PER_DAY, ShiftDateTime
 
 
@@ -27,6 +28,7 @@ def add_warnings(rules: Rules, values: Values, used_labels: set[str], report: Re
         )
     for entry in profiles:
         _warn_of_exceptions(entry, report)
+    _check_projects(rules.entries, report)
     shifts = [each for entry in rules.entries for each in entry.transformations if isinstance(each, ShiftDateTime)]
     _check_offsets(shifts, report)
     for shift in shifts:
@@ -54,6 +56,41 @@ def _check_offsets(shifts: list[ShiftDateTime], report: Report) -> None:
                 f"ShiftBy is {shift.shift_by} here and {other.shift_by} on line {other.line}: rules with "
                 f"PreserveIntervals and ReuseMapping: {shift.reuse_mapping} share one offset",
             )
+
+
+def _check_projects(entries: Sequence[Entry], report: Report) -> None:
+    """Refuse what would quarantine every instance of a project: two projects, or two rules for one element."""
+    for entry in entries:
+        for rule in _texts(entry):
+            if rule.project is None:
+                continue
+            for other in (each for near in entries if _always_with(near, entry) for each in _texts(near)):
+                if other.project not in (None, rule.project):
+                    problem = f"Project is {rule.project} here and {other.project} on line {other.line}"
+                elif other is not rule and _share_a_tag(rule, other):
+                    problem = f"this changes the same element as the rule on line {other.line}, and is for a project"
+                else:
+                    continue
+                report.error(rule.place, f"{problem}, for the same instances: set their scopes apart (ExceptLabels)")
+                break
+
+
+def _texts(entry: Entry) -> list[RandomizeText]:
+    return [rule for rule in entry.transformations if isinstance(rule, RandomizeText)]
+
+
+def _always_with(other: Entry, entry: Entry) -> bool:
+    """Tell whether an entry is in force wherever another one is."""
+    same = other.scope == entry.scope
+    return same or (ALL in other.scope.labels and other.scope.except_labels <= entry.scope.except_labels)
+
+
+def _share_a_tag(rule: RandomizeText, other: RandomizeText) -> bool:
+    """Tell whether both rules are for an element that one of them names."""
+    named = {pattern.exact_tag for pattern in (*rule.tag_patterns, *other.tag_patterns)}
+    heads = [_Head(tag, DicomDictionary[tag][0], DicomDictionary[tag][4]) for tag in named if tag in DicomDictionary]
+    level = Selectors([rule.selector(), other.selector()]).top
+    return any(len(level.matching(head)) > 1 for head in heads)
 
 
 def _warn_of_days_that_stay(shift: ShiftDateTime, report: Report) -> None:

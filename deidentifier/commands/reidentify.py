@@ -1,6 +1,7 @@
 """Look up originals by their pseudonyms or new UIDs, or export all mappings, encrypted; each look-up is audited.
 
 Log in as a role with the rights of rpacs_reidentify. The audit row is written before anything is told.
+Columns: kind, scope, new value, original, project (empty outside all projects).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _find(work: Reidentification, arguments: argparse.Namespace) -> int:
         raise RefusedError("name at least one value")
     found = work.find(values)
     for each in found:
-        print(each.kind, each.scope, each.replacement, each.original, sep="\t")
+        print(each.kind, each.scope, each.replacement, each.original, each.project, sep="\t")
     known = {each.replacement.lower() for each in found}
     missing = sum(value.lower() not in known for value in values)
     if missing:

@@ -130,6 +130,11 @@ class Transformation:
         return False
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether no other rule of its type may change the same element."""
+        return False
+
+    @property
     def line(self) -> int:
         """Line of the rules file that it begins on."""
         return self.place.line

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from common.dicom_dictionary import DicomDictionary
 from common.tag_patterns import TagPattern
 from common.yaml_file import Report
-from common.yaml_kinds import Switch, Text, Values
+from common.yaml_kinds import INVALID, Switch, Text, Values
+from deidentifier.mappings import PREDEFINED
 from deidentifier.transformations.base import (
     Effect,
     Transformation,
@@ -26,6 +29,8 @@ from deidentifier.transformations.randomize_uid import randomize_uids, uid_effec
 if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
 
+_PROJECT = r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9._-])?"
+_SHARED = ("Always", "SamePatient")
 _FREE = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _LITTLE_ROOM = frozenset(("AS", "DA", "DS", "DT", "IS", "TM"))
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -39,12 +44,32 @@ _INSTEAD = {
 }
 
 
+def parse_project(text: str) -> str:
+    """Return the name of a project.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if not re.fullmatch(_PROJECT, text):
+        raise ValueError(
+            "expected up to 64 letters, digits, spaces, dots, dashes, underscores, a letter or digit first"
+        )
+    return text
+
+
 @transformation
 class RandomizeText(Transformation):
     """Replaces each value by a random text of 8 letters and digits, or a random legal value where the VR wants one.
 
     A ``UI`` element that a wildcard or a VR pattern hits is treated as RandomizeUID would. Binary elements, those of
     unknown VR and sequences that are hit are emptied and reported.
+
+    With ``Project`` the new values are the project's own: a patient who takes part in two projects has another
+    pseudonym in each. Codes that ``import-pseudonyms`` stored for the project are used. An instance that rules of two
+    projects are for is quarantined, and so is one in which a rule of a project and another RandomizeText change the
+    same element.
     """
 
     NAME: ClassVar[str] = "RandomizeText"
@@ -57,10 +82,29 @@ class RandomizeText(Transformation):
     )
     ignore_case: bool = key("IgnoreCase", Switch(), "Values that differ in case alone are the same.", default=False)
     reuse_mapping: str | None = reuse()
+    project: str | None = key(
+        "Project",
+        Text(parse_project, pattern=f"^{_PROJECT}$", expected="a project: letters, digits, spaces, dots and dashes"),
+        "The new values are those of this project; needs ReuseMapping: Always or SamePatient.",
+        default=None,
+    )
+    only_predefined: bool = key(
+        "OnlyPredefined",
+        Switch(),
+        "An instance with a value that has no predefined code in the project is quarantined.",
+        default=False,
+    )
 
     @classmethod
     def check(cls, values: Values, report: Report) -> None:
-        """Refuse UIDs and sequences that are named outright."""
+        """Refuse UIDs and sequences that are named outright, and what a project's codes cannot be for."""
+        if values["Project"] is not None and values["ReuseMapping"] not in (*_SHARED, INVALID):
+            report.error(values.at("Project"), "Project needs ReuseMapping: Always or SamePatient")
+        if values["OnlyPredefined"] is True and values["Project"] is None:
+            report.error(values.at("OnlyPredefined"), "OnlyPredefined needs Project, whose codes it is about")
+        for name in ("Split", "IgnoreCase"):
+            if values["OnlyPredefined"] is True and values[name] not in (None, False, INVALID):
+                report.error(values.at(name), f"{name} excludes OnlyPredefined: codes are for whole values as they are")
         for pattern, node in zip(values["TagPatterns"] or (), values.items_at("TagPatterns"), strict=False):
             vr = DicomDictionary[pattern.exact_tag][0] if pattern.exact_tag in DicomDictionary else ""
             if vr in _INSTEAD:
@@ -71,12 +115,27 @@ class RandomizeText(Transformation):
         """Where mappings keep the new values; others are derived from the instance and the path."""
         return self.reuse_mapping is not None
 
+    @property
+    def stands_alone(self) -> bool:
+        """A project's code is for the original value, not for what another rule made of it."""
+        return self.project is not None
+
+    @cached_property
+    def _in_project(self) -> tuple[str, ...]:
+        """Return what the project adds to the key of a mapping."""
+        if self.project is None:
+            return ()
+        return (self.project, PREDEFINED) if self.only_predefined else (self.project,)
+
     def describe(self) -> str:
         """Return a sentence in plain English."""
         parts = f", part by part between {self.split!r}" if self.split else ""
         case = ", ignoring case" if self.ignore_case else ""
         names = listed(self.tag_patterns, self.except_tag_patterns)
-        return f"Replaces the values of {names} by random text{parts}{case}, {within(self.reuse_mapping)}."
+        project = f", in the project {self.project} with its own codes" if self.project else ""
+        only = "; without a predefined code the instance is quarantined" if self.only_predefined else ""
+        how = f"{parts}{case}, {within(self.reuse_mapping)}{project}{only}"
+        return f"Replaces the values of {names} by random text{how}."
 
     def effect(self, tag: int, vr: str, present: bool) -> Effect:
         """Text changes, UIDs as by RandomizeUID, anything else loses its value."""
@@ -106,7 +165,7 @@ class RandomizeText(Transformation):
         if not value.strip():
             return value
         original = value.casefold() if self.ignore_case else value
-        text = element.mapped("TEXT", self.reuse_mapping, original, random_text)
+        text = element.mapped("TEXT", self.reuse_mapping, original, random_text, self._in_project)
         return text.upper() if element.vr == "CS" else text
 
     def _replaced_little(self, value: str, element: ElementInWork) -> str:

@@ -94,8 +94,8 @@ def test_looking_up_is_audited_first(filled, capsys):
     database, result = filled
     assert main(["reidentify", result.PatientID, result.SOPInstanceUID, "--reason", "incidental finding"]) == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert ["TEXT", "Always", result.PatientID, "P-000077"] in lines
-    assert ["UID", "Always", result.SOPInstanceUID, "1.3.6.1.4.1.7.7.1"] in lines
+    assert ["TEXT", "Always", result.PatientID, "P-000077", ""] in lines
+    assert ["UID", "Always", result.SOPInstanceUID, "1.3.6.1.4.1.7.7.1", ""] in lines
     (entry,) = audit_of(database)
     assert (entry["action"], entry["reason"]) == ("reidentify", "incidental finding")
     assert "P-000077" not in json.dumps(entry)
