@@ -201,6 +201,10 @@ def _row(row: Row, table: ProfileTable, ruled: Selectors, names: Sequence[str]) 
     code, tag = row.code(table.options), int(row.tag.replace("X", "0"), 16)
     vr = dictionary_VR(tag).split(" or ")[0] if row.keyword and dictionary_has_tag(tag) else ""
     happens = _CLEANED.get(vr, _CODES["C"]) if code == "C" else _CODES.get(code, code)
+    if row.keyword == "FrameOriginTimestamp" and code == "C":
+        happens = "moved with all dates of the patient"
+    if row.keyword == "CertifiedTimestamp":
+        happens = "removed with the signature"
     if row.keyword == "ContentSequence":
         happens = "kept; each item is treated by its concept (table E.3.4-1)"
     deciding = dict.fromkeys(names[number] for number in ruled.top.matching(Head(tag, vr, vr, 6)))

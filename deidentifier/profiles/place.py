@@ -18,6 +18,7 @@ from pathlib import Path
 from common.dicom_head import Head
 from common.dicom_scan import Item
 from common.tags import is_private
+from deidentifier.profiles import timestamps
 from deidentifier.profiles import treatments as does
 from deidentifier.profiles.content import Content
 from deidentifier.profiles.declared import Declared
@@ -43,6 +44,11 @@ _FURTHER = {
     0x00287FE0: "X",  # PixelDataProviderURL
     0x00081190: "X",  # RetrieveURL
     0x0040E010: "X",  # RetrieveURI
+    0x00100033: "X",  # PatientBirthDateInAlternativeCalendar
+    0x00100034: "X",  # PatientDeathDateInAlternativeCalendar
+    # Where they do not belong, outside the sequences that go with all that is in them.
+    0x04000120: "X",  # Signature
+    0x04000520: "X",  # EncryptedContent
 }
 _BASIC = ProfileTable([])
 _FREE_OF_VALUES = "kept where legal"
@@ -85,6 +91,7 @@ class Profile:
         self.table = ProfileTable(self.options, declared)
         self.cleans_text = not self.options.isdisjoint(("CleanDescriptors", "CleanStructuredContent"))
         self.content = Content(self.options)
+        self.shift = shift
         self.move = does.moved_by(shift)
         self.types = attribute_types().types_of(sop_class)
         self._prefixes = {path[: place + 1] for path in self.types for place, sign in enumerate(path) if sign == "."}
@@ -119,6 +126,8 @@ class Place:
         if group >> 8 in (0x50, 0x60) or not head.keyword or group in (0x0000, 0x0002):
             # A plane without its bits, a curve without its points: the whole group goes.
             return REMOVED
+        if tag in timestamps.TAGS:
+            return timestamps.treat(self._profile, tag)
         code = self._profile.table.code(tag) or _FURTHER.get(tag)
         if code is None:
             return self._unlisted(head)

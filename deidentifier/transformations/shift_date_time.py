@@ -108,9 +108,12 @@ class ShiftDateTime(Transformation):
         """Return a value moved by the offset of its mapping scope."""
         if not value:
             return value
-        offset = element.mapped("OFFSET", self.reuse_mapping, "", self._draw_offset)
         shift = shift_da if element.vr == "DA" else shift_dt_days
-        return shift(value, int(offset or 0)) or _emptied(value, element)
+        return shift(value, self.offset(element)) or _emptied(value, element)
+
+    def offset(self, element: ElementInWork) -> int:
+        """Return the days by which all dates of the mapping scope move; 0 while that has to be fetched."""
+        return int(element.mapped("OFFSET", self.reuse_mapping, "", self._draw_offset) or 0)
 
     def _draw_offset(self, random: bytes) -> str:
         number = int.from_bytes(random) % (2 * self.shift_by)
