@@ -13,6 +13,7 @@ from common.storage import Storage
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MappingStore, MemoryMappings, PostgresMappings
 from deidentifier.profiles.clean_text import site_vocabulary
+from deidentifier.profiles.named_entities import recogniser
 from deidentifier.pseudonym_key import pseudonym_key
 from deidentifier.rules import Rules
 from deidentifier.rules_file import load_rules
@@ -28,7 +29,7 @@ class DeidentifierBuilder:
     Parameters
     ----------
     settings
-        Keys, limits, vocabulary and where text in pixels is found.
+        Keys, limits, vocabulary, the model of named entities, and where text in pixels is found.
     mappings
         Where mappings are kept; by default in memory.
     withdrawn
@@ -37,7 +38,7 @@ class DeidentifierBuilder:
     Raises
     ------
     ResearchPacsError
-        The vocabulary cannot be read.
+        The vocabulary cannot be read, or the model of named entities not be loaded.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class DeidentifierBuilder:
         self._mappings = mappings if mappings is not None else MemoryMappings()
         self._withdrawn = withdrawn
         self._vocabulary = site_vocabulary(settings.vocabulary_file, self.storage)
+        self.recogniser = recogniser(settings.ner_model, settings.ner_labels)
 
     @classmethod
     def with_database(cls, settings: DeidentifierSettings, database: Database) -> DeidentifierBuilder:
@@ -82,5 +84,6 @@ class DeidentifierBuilder:
             key=self._key,
             withdrawn=self._withdrawn,
             vocabulary=self._vocabulary,
+            recogniser=self.recogniser,
             trusts_declared=self._settings.trust_private_characteristics,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from common.dicom_head import Head
 from common.dicom_scan import MAX_INFLATED, Scan, scan
@@ -24,6 +25,9 @@ from deidentifier.pseudonym_key import PseudonymKey
 from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules
 from deidentifier.work import Work
+
+if TYPE_CHECKING:
+    from deidentifier.profiles.named_entities import Recogniser
 
 _SOP_CLASS = 0x00080016
 
@@ -91,6 +95,8 @@ class Deidentifier:
         Tells whether the patient with a Patient ID withdrew the consent: nothing of theirs is sent on.
     vocabulary
         RPACS_VOCABULARY_FILE: words of the site that CleanDescriptors keeps.
+    recogniser
+        RPACS_NER_MODEL: finds named entities, whose words CleanDescriptors does not keep.
     trusts_declared
         RPACS_TRUST_PRIVATE_CHARACTERISTICS: RetainSafePrivate keeps what the sender declares to be safe, too.
     """
@@ -106,16 +112,18 @@ class Deidentifier:
         key: PseudonymKey | None = None,
         withdrawn: Callable[[str], bool] | None = None,
         vocabulary: frozenset[str] = frozenset(),
+        recogniser: Recogniser | None = None,
         trusts_declared: bool = False,
     ) -> None:
         self.rules = rules
+        self.recogniser = recogniser
         self._checks_leaks = checks_leaks
         self._withdrawn = withdrawn
         self._trusts_declared = trusts_declared
         self._mappings = MappingCache(mappings, key=key)
         self._programs = Programs(rules)
         self._max_inflated = max_inflated
-        self._identities = Identities(vocabulary)
+        self._identities = Identities(vocabulary, recogniser)
         self._finder = engines(rekognition_region)
         # What is loaded by now stays for good; the collector need not walk over it again every few instances.
         gc.freeze()

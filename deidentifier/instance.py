@@ -72,6 +72,12 @@ class Instance:
         """What follows from the identifying values of the original."""
         return self.collected.identity
 
+    @property
+    def recogniser(self) -> str:
+        """What finds named entities in the text of the instance: model and version; empty where nothing does."""
+        found = self._identities.recogniser
+        return found.name if found is not None else ""
+
     def mapped(
         self,
         kind: str,

@@ -11,7 +11,6 @@ from common.metrics import RULES_REFUSED, count_error
 from common.storage import WatchedFile
 from deidentifier.builder import DeidentifierBuilder
 from deidentifier.deidentify import Deidentifier
-from deidentifier.rules import Rules
 from deidentifier.statement import as_text, make_statement
 from deidentifier.worker import Deidentify, Made
 
@@ -58,7 +57,7 @@ class RulesInForce:
             logger.info("rules in force", extra={"rules_sha256": sha256})
         try:
             with self._database.transaction() as cursor:
-                parameters = {"sha256": sha256, "statement": describe(deidentifier.rules), "problem": problem}
+                parameters = {"sha256": sha256, "statement": describe(deidentifier), "problem": problem}
                 cursor.execute(_RECORD, parameters)
         except ResearchPacsError as exc:  # told again with the next batch
             count_error("rules", exc)
@@ -66,9 +65,9 @@ class RulesInForce:
         self._told = (sha256, problem)
 
 
-def describe(rules: Rules) -> str:
+def describe(deidentifier: Deidentifier) -> str:
     """Return the statement of what the rules do, without the table of attributes."""
-    return as_text(make_statement(rules, attributes=False))
+    return as_text(make_statement(deidentifier.rules, deidentifier.recogniser, attributes=False))
 
 
 def apply(deidentifier: Deidentifier, data: bytes) -> Made:

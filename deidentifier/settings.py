@@ -17,7 +17,9 @@ from common.settings import (
     random_key,
     settings,
     switch,
+    words,
 )
+from deidentifier.profiles.named_entities import LABELS
 
 DEFAULT_RULES = Path(__file__).with_name("default-rules.yaml")
 """The rules that are in force where nobody says otherwise."""
@@ -63,6 +65,18 @@ class OfflineSettings(StorageSettings):
         "separated by white space, # begins a comment.",
         parse=location,
         default="",
+    )
+    ner_model: str = option(
+        "RPACS_NER_MODEL",
+        "Model of spaCy that finds named entities for CleanDescriptors: words inside one go, though the rules would "
+        "keep them. A folder, or the name of an installed package; needs the extra ner.",
+        default="",
+    )
+    ner_labels: tuple[str, ...] = option(
+        "RPACS_NER_LABELS",
+        "Labels of the entities that count: comma-separated, as the model names them.",
+        parse=words,
+        default=LABELS,
     )
     trust_private_characteristics: bool = option(
         "RPACS_TRUST_PRIVATE_CHARACTERISTICS",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
@@ -16,6 +17,9 @@ from common.tag_patterns import Selectors
 from deidentifier.profiles.tables import ProfileTable, Row, read_rows
 from deidentifier.program import VERSION
 from deidentifier.rules import ALL, Entry, Rules, Scope
+
+if TYPE_CHECKING:
+    from deidentifier.profiles.named_entities import Recogniser
 
 EDITION = "DICOM PS3.15 Annex E, edition 2026c (option columns of attributes older than that: 2024b)"
 
@@ -73,11 +77,13 @@ class Block:
     rows: tuple[tuple[str, ...], ...] = field(default=())
 
 
-def make_statement(rules: Rules, *, attributes: bool = True) -> list[Block]:
+def make_statement(rules: Rules, recogniser: Recogniser | None = None, *, attributes: bool = True) -> list[Block]:
     """Return the statement.
 
     Parameters
     ----------
+    recogniser
+        What finds named entities in text, where the site has that.
     attributes
         Whether every attribute of the profile is listed.
     """
@@ -90,7 +96,7 @@ def make_statement(rules: Rules, *, attributes: bool = True) -> list[Block]:
     ]
     for number, entry in enumerate(rules.entries, 1):
         blocks += [*_entry(number, entry)]
-    blocks += [*_always(rules)]
+    blocks += [*_always(rules, recogniser)]
     if attributes:
         blocks += [*_attributes(rules)]
     return [block for block in blocks if block.text or block.rows]
@@ -134,10 +140,10 @@ def _entry(number: int, entry: Entry) -> Iterator[Block]:
         yield Block("text", f"Sent on in the transfer syntax {entry.transcode}.")
 
 
-def _always(rules: Rules) -> Iterator[Block]:
+def _always(rules: Rules, recogniser: Recogniser | None) -> Iterator[Block]:
     profiled = any(entry.profile for entry in rules.entries)
     yield Block("heading", "How it is done")
-    yield _list(iter(_METHOD))
+    yield _list(iter((*_METHOD, *([_entities(recogniser)] if recogniser is not None else ()))))
     yield Block("heading", "What is checked")
     policy = {
         "Quarantine": "is kept back for a person to decide",
@@ -156,6 +162,14 @@ def _always(rules: Rules) -> Iterator[Block]:
     if profiled:
         yield Block("heading", "What is quarantined")
         yield _list(iter(_QUARANTINED))
+
+
+def _entities(recogniser: Recogniser) -> str:
+    return (
+        "Words that are part of a named entity go from text that is cleaned, though the vocabulary has them: "
+        f"{', '.join(recogniser.labels)}, as found by the model {recogniser.name} (name, version, SHA-256 of its "
+        f"files) with {recogniser.library}. It finds many of them, not all."
+    )
 
 
 _METHOD = (

@@ -8,12 +8,16 @@ compile() {
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --no-annotate pyproject.toml "$@"
 }
-compile --extra deidentifier --extra ocr --extra website --extra demo --extra test --extra check --output-file requirements/dev.lock
+compile --extra deidentifier --extra ocr --extra ner --extra website --extra demo --extra test --extra check --output-file requirements/dev.lock
 compile --extra deidentifier --constraint requirements/dev.lock --output-file requirements/deidentifier.lock
-# What finding text takes besides: a layer of its own in the image, so it holds nothing that the other has.
-# shellcheck disable=SC2046 # a word for each package
-compile --extra deidentifier --extra ocr --constraint requirements/dev.lock --output-file requirements/ocr.lock \
-  $(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements/deidentifier.lock | sort -u)
+# What finding text in pixels, and names in text, takes besides: layers of their own in the image, so they hold nothing
+# that the other has.
+for extra in ocr ner; do
+  # shellcheck disable=SC2046 # a word for each package
+  compile --extra deidentifier --extra "$extra" --constraint requirements/dev.lock \
+    --output-file "requirements/$extra.lock" \
+    $(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements/deidentifier.lock | sort -u)
+done
 compile --extra website --constraint requirements/dev.lock --output-file requirements/website.lock
 compile --extra deidentifier --extra ocr --extra website --extra demo --constraint requirements/dev.lock \
   --output-file requirements/run.lock

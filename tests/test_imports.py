@@ -85,7 +85,9 @@ def reachable(package: str, root: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("package", "locks"), [("deidentifier", ["deidentifier", "ocr"]), ("website", ["website"])])
+@pytest.mark.parametrize(
+    ("package", "locks"), [("deidentifier", ["deidentifier", "ocr", "ner"]), ("website", ["website"])]
+)
 def test_an_image_installs_all_that_its_service_imports(package: str, locks: list[str], root: Path):
     text = "".join((root / "requirements" / f"{lock}.lock").read_text() for lock in locks)
     locked = {canonical(line.split("==")[0]) for line in text.splitlines() if "==" in line and line[0].isalnum()}

@@ -1,6 +1,7 @@
 """Check a rules file and print every problem as file:line:column: message.
 
-Exit codes: 0 the rules can go live (warnings are printed all the same); 1 they cannot; 2 the file cannot be read.
+Exit codes: 0 the rules can go live (warnings are printed all the same); 1 they cannot; 2 the file cannot be read, or
+what the settings name beside it: the vocabulary, the model of named entities.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 
 from common.errors import ResearchPacsError, RulesError
 from common.settings import load
-from common.storage import Storage
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import OfflineSettings
 
@@ -23,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check; print problems to standard output, and what the rules would do."""
     settings = load(OfflineSettings)
-    storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
+    builder = DeidentifierBuilder(settings)
     try:
-        rules = load_rules(storage.read(arguments.rules), arguments.rules)
+        rules = load_rules(builder.storage.read(arguments.rules), arguments.rules)
     except RulesError as exc:
         print(*exc.problems, sep="\n")
         return 1

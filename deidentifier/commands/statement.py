@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from common.settings import load
-from common.storage import Storage
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import DEFAULT_RULES, OfflineSettings
 from deidentifier.statement import as_html, as_markdown, make_statement
@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read the rules and write the statement."""
     settings = load(OfflineSettings)
-    storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
-    rules = load_rules(storage.read(arguments.rules), arguments.rules)
+    builder = DeidentifierBuilder(settings)
+    rules = load_rules(builder.storage.read(arguments.rules), arguments.rules)
     page = arguments.format or ("html" if arguments.output and arguments.output.suffix == ".html" else "markdown")
-    text = (as_html if page == "html" else as_markdown)(make_statement(rules))
+    text = (as_html if page == "html" else as_markdown)(make_statement(rules, builder.recogniser))
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
     else:

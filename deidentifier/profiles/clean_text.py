@@ -2,21 +2,29 @@
 
 A value is cut into words; a word stays when it is in the vocabulary, a small number, a number with a unit, or a
 short code of a protocol (``T1``, ``B30f``), and when it is no part of what the instance's own header says about the
-person. What is removed leaves no trace; a value of which nothing but punctuation stays becomes empty. Every decision
-can be explained: :func:`explain_words` gives the reason for each word.
+person. Where the site has a model that finds named entities, a word inside one does not stay either: the model may only
+take away more. What is removed leaves no trace; a value of which nothing but punctuation stays becomes empty. Every
+decision can be explained: :func:`explain_words` gives the reason for each word.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError, ResearchPacsError
 from common.storage import Storage
+
+if TYPE_CHECKING:
+    from deidentifier.profiles.named_entities import Entity
+
+Find = Callable[[str], Sequence["Entity"]]
+"""Finds the named entities of a text."""
 
 # Three or more numbers in a row are one word: a date or a telephone number, not three small numbers.
 _WORD = re.compile(r"\d+(?:[-./:\s]+\d+){2,}|\w+(?:[.,]\d+)?\w*")
@@ -150,8 +158,12 @@ def header_terms(values: Iterable[str]) -> frozenset[str]:
 
 
 def explain_words(
-    value: str, *, terms: frozenset[str] = frozenset(), vocabulary: frozenset[str] | None = None
-) -> Iterator[WordDecision]:
+    value: str,
+    *,
+    terms: frozenset[str] = frozenset(),
+    vocabulary: frozenset[str] | None = None,
+    find: Find | None = None,
+) -> list[WordDecision]:
     """Decide about each word of a value.
 
     Parameters
@@ -162,22 +174,45 @@ def explain_words(
         :func:`header_terms` of the instance: they never stay, though they were in the vocabulary.
     vocabulary
         Folded words that may stay; the default one if None.
+    find
+        Finds named entities: of the words that would stay, those inside one go.
     """
-    known = default_vocabulary() if vocabulary is None else vocabulary
+    decisions = list(_by_rules(value, terms, default_vocabulary() if vocabulary is None else vocabulary))
+    if find is None or not any(decision.kept for decision in decisions):
+        return decisions
+    entities = find(value)
+    return [_outside(decision, entities) for decision in decisions]
+
+
+def _by_rules(value: str, terms: frozenset[str], vocabulary: frozenset[str]) -> Iterator[WordDecision]:
     words = [(match.start(), match.end(), fold(match.group())) for match in _words(value)]
     spelled = _spelled_out([word for _, _, word in words])
     for position, (start, end, word) in enumerate(words):
         reason = _reason_to_remove(word, words, position, terms, spelled)
         if reason is None:
-            reason = _reason_to_keep(word, words, position, known)
+            reason = _reason_to_keep(word, words, position, vocabulary)
             yield WordDecision(start, end, reason is not None, reason or "not in the vocabulary")
         else:
             yield WordDecision(start, end, False, reason)
 
 
-def clean_text(value: str, *, terms: frozenset[str] = frozenset(), vocabulary: frozenset[str] | None = None) -> str:
+def _outside(decision: WordDecision, entities: Sequence[Entity]) -> WordDecision:
+    """Let a word go that would stay, but is part of an entity."""
+    for entity in entities if decision.kept else ():
+        if decision.start < entity.end and entity.start < decision.end:
+            return WordDecision(decision.start, decision.end, False, f"named entity ({entity.label})")
+    return decision
+
+
+def clean_text(
+    value: str,
+    *,
+    terms: frozenset[str] = frozenset(),
+    vocabulary: frozenset[str] | None = None,
+    find: Find | None = None,
+) -> str:
     """Return the value without the words that may not stay; empty when no word stays."""
-    decisions = list(explain_words(value, terms=terms, vocabulary=vocabulary))
+    decisions = explain_words(value, terms=terms, vocabulary=vocabulary, find=find)
     if all(decision.kept for decision in decisions):
         return value if decisions else ""
     kept, position = [], 0

@@ -25,6 +25,7 @@ from deidentifier.profiles.tables import read_rows
 
 if TYPE_CHECKING:
     from deidentifier.leak_patterns import Patterns
+    from deidentifier.profiles.named_entities import Recogniser
 
 _KEPT = 32  # each takes about 1 MB
 _PADDING = b" \0"
@@ -162,8 +163,14 @@ class Identity:
         What the leak check searches for, once it has been worked out.
     """
 
-    def __init__(self, values: tuple[Value, ...], vocabulary: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        values: tuple[Value, ...],
+        vocabulary: frozenset[str] | None = None,
+        recogniser: Recogniser | None = None,
+    ) -> None:
         self._vocabulary = vocabulary or default_vocabulary()
+        self._find = recogniser.find if recogniser is not None else None
         self.values = tuple(dict.fromkeys(_terms(values)))
         names = header_terms(term.text for term in self.values if term.kind == "name")
         others = header_terms(term.text for term in self.values if term.kind != "name")
@@ -177,7 +184,8 @@ class Identity:
         """Return a description with its harmless words alone."""
         found = self._cleaned.get(text)
         if found is None:
-            found = _remember(self._cleaned, text, clean_text(text, terms=self.words, vocabulary=self._vocabulary))
+            cleaned = clean_text(text, terms=self.words, vocabulary=self._vocabulary, find=self._find)
+            found = _remember(self._cleaned, text, cleaned)
         return found
 
     def strip(self, text: str) -> str:
@@ -229,9 +237,12 @@ class Identities:
     ----------
     vocabulary
         Words that may stay beside those that come with the product.
+    recogniser
+        Finds named entities, whose words do not stay.
     """
 
-    def __init__(self, vocabulary: frozenset[str] = frozenset()) -> None:
+    def __init__(self, vocabulary: frozenset[str] = frozenset(), recogniser: Recogniser | None = None) -> None:
+        self.recogniser = recogniser
         self._vocabulary = default_vocabulary() | vocabulary
         self._known: OrderedDict[_Key, Identity] = OrderedDict()
 
@@ -258,7 +269,7 @@ class Identities:
             return found
         values: dict[Value, None] = {}
         _collect(dataset, values, [])
-        found = self._known[key] = Identity(tuple(values), self._vocabulary)
+        found = self._known[key] = Identity(tuple(values), self._vocabulary, self.recogniser)
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
         return found

@@ -30,6 +30,7 @@ CODES = {
     "RetainSafePrivate": ("113111", "Retain Safe Private Option"),
     "RetainInstitutionIdentity": ("113112", "Retain Institution Identity Option"),
 }
+_CLEAN_TEXT = frozenset(("CleanDescriptors", "CleanStructuredContent"))
 _IDENTITY_REMOVED, _METHOD, _METHOD_CODES, _LONGITUDINAL = 0x00120062, 0x00120063, 0x00120064, 0x00280303
 
 
@@ -51,7 +52,10 @@ class Mark(AddTags):
         if self.vr == "SQ":
             element.write("SQ", _code_items(_codes(options), element.syntax))
             return
-        values = (*self.value, *_names(options)) if self.tag[0].tag == _METHOD else self.value
+        values = self.value
+        if self.tag[0].tag == _METHOD:
+            model = element.instance.recogniser if options & _CLEAN_TEXT else ""
+            values = (*values, *_names(options), *([f"NER {model}"] if model else ()))
         element.write(self.vr, encode_values(self.vr, values, element.encodings, element.order))
 
 

@@ -84,7 +84,7 @@ def test_a_run_imports_no_more_than_it_uses(root, tmp_path):
     # Each of these takes longer to import than the rules take for a hundred images.
     (tmp_path / "rules.yaml").write_text(RULES)
     copy(tmp_path / "in", "1.dcm")
-    heavy = {"pydicom", "numpy", "boto3", "botocore", "rich", "psycopg2", "requests", "gdcm", "PIL"}
+    heavy = {"pydicom", "numpy", "boto3", "botocore", "rich", "psycopg2", "requests", "gdcm", "PIL", "spacy"}
     program = (
         "import sys; from deidentifier.__main__ import main; code = main(sys.argv[1:]);"
         f"print(*sorted({heavy} & {{*sys.modules}})); sys.exit(code)"

@@ -137,6 +137,8 @@ def test_broken_rules_do_not_start_and_a_broken_edit_keeps_the_last_good_ones(
     broken = run("work", RPACS_DEFAULT_CONFIG_FILE=str(rules))
     assert broken.process.wait(30) == 2
     rules.write_text(good)
+    without_model = run("work", RPACS_DEFAULT_CONFIG_FILE=str(rules), RPACS_NER_MODEL=str(tmp_path / "absent"))
+    assert without_model.process.wait(30) == 2
     run("work", RPACS_DEFAULT_CONFIG_FILE=str(rules))
     source, research = client(source_orthanc), client(research_orthanc)
     source.upload(make_slice(1))
