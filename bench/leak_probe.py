@@ -2,8 +2,9 @@
 
 ``python bench/leak_probe.py [--quick] [--json FILE]``
 
-Files of twelve IODs (bench/leak_probe_files.py), each in explicit and implicit VR, hold a unique mark in every place
-that identifiers are known to hide in. The result's bytes are searched for each mark: plain, in UTF-16 and in base64.
+Files of twelve IODs (bench/leak_probe_files.py), each in explicit and implicit VR, one also in RLE, hold a unique mark
+in every place that identifiers are known to hide in. The result's bytes are searched for each mark: plain, in UTF-16
+and in base64.
 Beside them an encapsulated PDF and an instance of a private SOP class must go to quarantine.
 """
 

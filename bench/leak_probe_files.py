@@ -1,4 +1,4 @@
-"""Synthetic instances of twelve IODs with a marked identifier in every place where one may hide.
+"""Synthetic instances of twelve IODs, one also in RLE, with a marked identifier in every place where one may hide.
 
 Each mark is unique and stands once in a file, so a mark in the bytes of a result tells the place that leaked.
 """
@@ -15,7 +15,7 @@ import pydicom
 from pydicom import config
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from deidentifier.profiles.tables import read_rows
 
@@ -174,6 +174,9 @@ def _hide_by_number(dataset: Dataset, marker: Marker) -> None:
 def _write(probe: Probe, marker: Marker, *, implicit: bool) -> None:
     dataset, meta = probe.dataset, FileMetaDataset()
     meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    if probe.name == "CT in RLE":
+        meta.TransferSyntaxUID = RLELossless
+        dataset.PixelData = _rle(marker)
     meta.MediaStorageSOPClassUID = probe.sop_class
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     for keyword in ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle"):
@@ -186,6 +189,21 @@ def _write(probe: Probe, marker: Marker, *, implicit: bool) -> None:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     probe.data = buffer.getvalue() + marker.mark("bytes after the end", "OB")
+
+
+def _rle(marker: Marker) -> bytes:
+    """Return 16 × 16 pixels of two bytes with marks wherever a frame of RLE has room for them."""
+
+    def mark(place: str) -> bytes:
+        return bytes(marker.mark(f"RLE {place}", "OB"))
+
+    unused, before, table = mark("unused offsets"), mark("before the segments"), mark("offset table")
+    segments = [b"\x81\0\x81\0" + mark(f"after segment {number}") for number in (1, 2)]
+    offsets = [64 + len(before), 64 + len(before) + len(segments[0])]
+    header = b"".join(number.to_bytes(4, "little") for number in (2, *offsets)) + unused
+    frame = header.ljust(64, b"\0") + before + b"".join(segments)
+    item = b"\xfe\xff\x00\xe0"
+    return b"".join(item + len(part).to_bytes(4, "little") + part for part in (table, frame))
 
 
 def _image(rows: int = 16, bits: int = 16, frames: int = 1, samples: int = 1) -> dict[str, Any]:
@@ -240,6 +258,7 @@ IODS: dict[str, tuple[str, dict[str, Any]]] = {
     "SC": ("7", {**_image(rows=64, bits=8), "Modality": "OT", "ConversionType": "WSD",
         "ImageType": ["DERIVED", "SECONDARY"]}),
 }  # fmt: skip
+IODS["CT in RLE"] = IODS["CT"]
 
 
 def _sequence_of(keyword: str, **values: Any) -> Callable[[Dataset], None]:

@@ -49,8 +49,9 @@ is in are joined in the order of the file; of several Transcode, the last wins. 
 
 File meta information never leaks: the preamble is zeroed and group 0002 written afresh. Group length elements and
 bytes after the data set are dropped. Where a profile is in force, so are comments, application data, thumbnails and
-what follows the end inside compressed frames (JPEG, JPEG-LS, JPEG 2000): they are overwritten with zeros, and the frame
-keeps its length. Frames that are damaged, and video, are quarantined then, unless `KeepTags` names `PixelData`.
+what follows the end inside compressed frames (JPEG, JPEG-LS, JPEG 2000) or stands between the segments of RLE: they are
+overwritten with zeros, and the frame keeps its length. Frames that are damaged, and video, are quarantined then, unless
+`KeepTags` names `PixelData`.
 """
 
 PATTERNS = """\

@@ -8,10 +8,11 @@ stands, so that no length and no offset changes. What decoders need stays, and s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from common.dicom_scan import Element, Scan, scan_dataset
 from common.errors import QuarantineError
+from deidentifier.profiles.run_lengths import superfluous_in_rle
 
 Range = tuple[int, int]
 
@@ -39,30 +40,47 @@ _STILL = frozenset(
 )
 
 
-def clear_comments(original: Scan, pixels: Element) -> Scan:
+def clear_comments(original: Scan, pixels: Element, numbers: Mapping[int, int]) -> Scan:
     """Return an original whose compressed frames carry the picture alone; the same one where they do already.
+
+    Parameters
+    ----------
+    numbers
+        What describes the pixels, by tag.
 
     Raises
     ------
     QuarantineError
         The frames are damaged, or in a format that is not known here: video.
     """
-    if original.transfer_syntax == _RLE_LOSSLESS:
-        return original
-    if original.transfer_syntax not in _STILL:
+    rle = original.transfer_syntax == _RLE_LOSSLESS
+    if not rle and original.transfer_syntax not in _STILL:
         raise QuarantineError("video and other streams may carry text, which is not looked for: KeepTags PixelData")
-    found = []
-    for frame in _frames(original.data, pixels):
+    found = [*_of_offset_table(original.data, pixels)]
+    for frame in _frames(original.data, pixels, rle):
         joined = b"".join(original.data[start:end] for start, end in frame)
-        found += [part for each in superfluous(joined) for part in _placed(each, frame)]
+        parts = superfluous_in_rle(joined, numbers) if rle else superfluous(joined)
+        found += [part for each in parts if any(joined[slice(*each)]) for part in _placed(each, frame)]
     return _zeroed(original, found) if found else original
 
 
-def _frames(data: bytes, pixels: Element) -> Iterator[list[Range]]:
-    """Yield the fragments of each frame: one begins where a fragment begins like a codestream (PS3.5 A.4)."""
+def _of_offset_table(data: bytes, pixels: Element) -> Iterator[Range]:
+    """Yield the entries of the offset table that lead to no fragment: text may stand in their place."""
+    (start, end), *fragments = [*_fragments(data, pixels)] or [(0, 0)]
+    places = {begin - 8 - end for begin, _ in fragments}
+    for at in range(start, end, 4):
+        if int.from_bytes(data[at : at + 4], "little") not in places:
+            yield at, min(at + 4, end)
+
+
+def _frames(data: bytes, pixels: Element, rle: bool) -> Iterator[list[Range]]:
+    """Yield the fragments of each frame: one begins where a fragment begins like a codestream (PS3.5 A.4).
+
+    A frame of RLE is one fragment.
+    """
     frame: list[Range] = []
     for start, end in list(_fragments(data, pixels))[1:]:  # the first is the offset table
-        if data.startswith(_BEGINNINGS, start, end) and frame:
+        if frame and (rle or data.startswith(_BEGINNINGS, start, end)):
             yield frame
             frame = []
         frame.append((start, end))

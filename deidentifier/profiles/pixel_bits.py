@@ -32,7 +32,7 @@ def clear_unused(original: Scan) -> Scan:
     if embedded and not native:
         raise QuarantineError("an overlay is embedded in compressed pixels")
     if not native:
-        return clear_comments(original, pixels)
+        return clear_comments(original, pixels, numbers)
     expected = _expected(numbers)
     excess = expected is not None and pixels[3] - pixels[2] - expected > 1
     if not (embedded or excess):

@@ -23,7 +23,7 @@ def test_every_mark_stands_in_the_original():
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-@pytest.mark.parametrize("name", ["CT", "enhanced MR", "CR", "MG", "PT", "NM", "RTSTRUCT", "RTPLAN", "SR"])
+@pytest.mark.parametrize("name", ["CT", "enhanced MR", "CR", "MG", "PT", "NM", "RTSTRUCT", "RTPLAN", "SR", "CT in RLE"])
 def test_no_mark_survives_and_nothing_of_research_is_lost(engine, name, implicit):
     probe = build_probe(name, implicit=implicit)
     result = engine.deidentify(probe.data).data

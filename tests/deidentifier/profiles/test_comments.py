@@ -16,6 +16,7 @@ from common.errors import QuarantineError
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
 from deidentifier.profiles.comments import superfluous
+from deidentifier.profiles.run_lengths import superfluous_in_rle
 from deidentifier.rules_file import load_rules
 
 SECRET = b"Doe^Jane born 1970"
@@ -141,3 +142,101 @@ def test_damaged_frames(name: str) -> None:
             except QuarantineError:
                 continue
             assert all(0 <= start < end <= len(data) for start, end in found)
+
+
+# ----------------------------------------------------------------------------------------------------------------- RLE
+SEGMENTS = {"MR_small_RLE.dcm": 2, "SC_rgb_rle.dcm": 3, "SC_rgb_rle_32bit.dcm": 12, "emri_small_RLE.dcm": 2}
+
+
+def encoded(planes: list[bytes], *, before: bytes = b"", unused: bytes = b"", after: bytes = b"") -> bytes:
+    """Return a frame of RLE whose segments are literal runs, with something before, in and after each."""
+    body, offsets = before, []
+    for plane in planes:
+        runs = b"".join(
+            bytes((len(plane[at : at + 128]) - 1,)) + plane[at : at + 128] for at in range(0, len(plane), 128)
+        )
+        offsets.append(64 + len(body))
+        body += runs + after
+    header = len(planes).to_bytes(4, "little") + b"".join(each.to_bytes(4, "little") for each in offsets)
+    return (header + unused).ljust(64, b"\0") + body
+
+
+def gray(frames: list[bytes], rows: int = 16, columns: int = 20) -> Dataset:
+    dataset = pydicom.dcmread(get_testdata_file("MR_small_RLE.dcm"))
+    dataset.Rows, dataset.Columns = rows, columns
+    dataset.PixelData = encapsulate(frames)
+    return dataset
+
+
+PLANES = [bytes(number % 251 for number in range(320)), bytes(range(255, 95, -1)) * 2]
+
+
+def test_text_between_the_segments_of_rle_goes() -> None:
+    clean = gray([encoded(PLANES, after=bytes(len(SECRET)), before=bytes(len(SECRET)))])
+    given = encoded(PLANES, before=SECRET, unused=SECRET, after=SECRET)
+    dataset = gray([given])
+    assert given.count(SECRET) == 4
+    result = deidentified(dataset)
+    assert SECRET not in result.PixelData
+    assert result.PixelData == clean.PixelData
+    with pytest.warns(UserWarning, match="padding"):
+        assert (result.pixel_array == clean.pixel_array).all()
+
+
+def test_text_in_a_run_that_is_longer_than_the_picture_goes() -> None:
+    planes = [PLANES[0] + SECRET, PLANES[1] + SECRET]
+    result = deidentified(gray([encoded(planes)]))
+    assert frame_of(result).rstrip(b"\0") == encoded([plane[:320] + bytes(len(SECRET)) for plane in planes]).rstrip(
+        b"\0"
+    )
+
+
+def test_runs_of_every_kind_are_walked_over() -> None:
+    # Nothing; 128 times 7; nothing; a literal of 1; 127 times 9; 64 times 3: 320 pixels of one byte.
+    runs = bytes((128, 129, 7, 128, 0, 5, 130, 9, 193, 3))
+    data = encoded([b""] * 2).replace(b"\x40\0\0\0" * 2, b"\x40\0\0\0\x4a\0\0\0") + runs + runs
+    numbers = {0x00280010: 16, 0x00280011: 20, 0x00280100: 16}
+    found = [(start, end) for start, end in superfluous_in_rle(data, numbers) if end - start and start >= 64]
+    assert found == []
+    found = [*superfluous_in_rle(data + b"\0" + SECRET, numbers)]
+    assert found[-1] == (len(data), len(data) + 1 + len(SECRET))
+
+
+@pytest.mark.parametrize("name", sorted(SEGMENTS))
+def test_frames_of_rle_stay_byte_for_byte(name: str) -> None:
+    dataset = pydicom.dcmread(get_testdata_file(name))
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    assert frame_of(dataset)[0] == SEGMENTS[name]
+    given = dataset.PixelData
+    assert deidentified(dataset).PixelData == given
+
+
+@pytest.mark.parametrize(
+    "frame", [b"Doe^Jane", encoded(PLANES[:1]), encoded(PLANES)[:60], encoded([*PLANES, PLANES[0]]), bytes(64)]
+)
+def test_damaged_frames_of_rle_are_held_back(frame: bytes) -> None:
+    with pytest.raises(QuarantineError, match="RLE frame is damaged"):
+        deidentified(gray([frame]))
+
+
+def test_damaged_runs_never_lead_outside() -> None:
+    frame = encoded(PLANES, after=SECRET)
+    numbers = {0x00280010: 16, 0x00280011: 20, 0x00280100: 16}
+    for at in range(len(frame)):
+        for data in (frame[:at], frame[:at] + bytes((frame[at] ^ 0xFF,)) + frame[at + 1 :]):
+            try:
+                found = [*superfluous_in_rle(data, numbers)]
+            except QuarantineError:
+                continue
+            assert all(0 <= start <= end <= len(data) for start, end in found)
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"])
+def test_what_leads_to_no_fragment_goes_from_the_offset_table(name: str) -> None:
+    dataset = pydicom.dcmread(get_testdata_file(name))
+    frame = frame_of(dataset)
+    for table, left in ((b"\0\0\0\0", b"\0\0\0\0"), (SECRET + b"\0\0", bytes(len(SECRET) + 2))):
+        item = b"\xfe\xff\x00\xe0"
+        tail = item + len(frame).to_bytes(4, "little") + frame
+        dataset.PixelData = item + len(table).to_bytes(4, "little") + table + tail
+        assert deidentified(dataset).PixelData == item + len(table).to_bytes(4, "little") + left + tail
