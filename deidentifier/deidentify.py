@@ -146,8 +146,7 @@ class Deidentifier:
             return Outcome("discarded", labels=labels)
         if self._withdrawn is not None and self._withdrawn(original.text(PATIENT_ID)):
             return Outcome("discarded", labels=labels, reason="ConsentWithdrawn")
-        declared = declared_safe(original) if self._trusts_declared else frozenset()
-        program = self._programs.program(labels, original.text(_SOP_CLASS), declared)
+        program = self.program(original, labels)
         if program.refused:
             raise QuarantineError(program.refused)
         for tag in program.needs:
@@ -170,6 +169,11 @@ class Deidentifier:
                 raise
             return Outcome("deidentified", result, labels, work, leaks)
         return Outcome("deidentified", result, labels, work)
+
+    def program(self, original: Scan, labels: frozenset[str]) -> Program:
+        """Return what is done to an instance that has these labels."""
+        declared = declared_safe(original) if self._trusts_declared else frozenset()
+        return self._programs.program(labels, original.text(_SOP_CLASS), declared)
 
 
 def _keeps_pixels(program: Program, original: Scan) -> bool:

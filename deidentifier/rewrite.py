@@ -102,6 +102,12 @@ class Rewriter:
             elif element.changed or element.notes:
                 yield Finding(name, element.vr, rules, element.outcome, (*notes, *dict.fromkeys(element.notes)))
 
+    def worked_on(self) -> Iterator[tuple[str, str, ElementInWork]]:
+        """Yield the elements whose values were worked on, with their paths and the profile's reason."""
+        for path, head, decision, element in self._log:
+            if isinstance(element, ElementInWork):
+                yield path + head.name, decision.reason, element
+
     def _dataset(self, dataset: DataSet, level: PlanLevel, path: str) -> list[Piece] | None:
         """Return the pieces of a data set or an item, None where nothing happens in it."""
         decisions = level.decisions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from common.dicom_scan import Scan, scan_dataset
@@ -17,6 +17,7 @@ from deidentifier.transformations.randomize_uid import random_uid
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
 
 if TYPE_CHECKING:
+    from deidentifier.element import ElementInWork
     from deidentifier.pixels.boxes import Boxes
     from deidentifier.pixels.clean import Cleaned
     from deidentifier.pixels.finder import Finder
@@ -26,10 +27,16 @@ _REGISTERED = b"1.2.840.10008."
 
 
 class Work:
-    """The data set in work: rewritten by plans, its pixels cleaned in between, written as a file in the end."""
+    """The data set in work: rewritten by plans, its pixels cleaned in between, written as a file in the end.
+
+    Attributes
+    ----------
+    original
+        The instance as it came.
+    """
 
     def __init__(self, original: Scan, instance: Instance) -> None:
-        self._original = self._scan = original
+        self.original = self._scan = original
         self._instance = instance
         self._pieces: list[Piece] = []
         self._rewriters: list[Rewriter] = []
@@ -53,7 +60,7 @@ class Work:
         with warnings.catch_warnings():
             # pydicom warns of illegal values, and quotes them.
             warnings.simplefilter("ignore")
-            self._scan, self.cleaned = clean_pixels(found, rules, self._original, finder)
+            self._scan, self.cleaned = clean_pixels(found, rules, self.original, finder)
         self._instance.pixels_examined = self.cleaned is not None
         self._pieces = []
 
@@ -100,7 +107,7 @@ class Work:
 
     def release(self) -> None:
         """Let go of the bytes that were worked on; only the file that was made may be used from then on."""
-        for scan in {id(each): each for each in (self._original, self._scan)}.values():
+        for scan in {id(each): each for each in (self.original, self._scan)}.values():
             scan.release()
 
     def replaced_uids(self) -> frozenset[bytes]:
@@ -108,6 +115,11 @@ class Work:
         values = b"\\".join(value for rewriter in self._rewriters for value in rewriter.replaced_uids())
         found = (uid.strip(b" \0") for uid in values.split(b"\\"))
         return frozenset(uid for uid in found if len(uid) >= MIN_RAW and not uid.startswith(_REGISTERED))
+
+    def worked_on(self) -> Iterator[tuple[str, str, ElementInWork]]:
+        """Yield the elements whose values were worked on, with their paths and what is reported as the reason."""
+        for rewriter in self._rewriters:
+            yield from rewriter.worked_on()
 
     def findings(self) -> list[Finding]:
         """Return what rules did, element by element, without values."""

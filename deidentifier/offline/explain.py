@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from common.dicom_scan import DataSet, Element, Scan, scan
+from common.dicom_scan import DataSet, Element, Scan
 from common.errors import InvalidDicomError
 from common.tag_patterns import Level, Selectors
 from common.tags import format_tag, keyword_of
-from deidentifier.deidentify import Deidentifier
-from deidentifier.labels import match_labels
-from deidentifier.mappings import MemoryMappings
-from deidentifier.program import Program, Programs
+from deidentifier.builder import DeidentifierBuilder
+from deidentifier.deidentify import Outcome
+from deidentifier.leaks import LeakError
+from deidentifier.offline.words import CleanedText, cleaned_texts, summary
+from deidentifier.profiles.identifying import Word
+from deidentifier.program import Program
 from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules, Scope
 from deidentifier.transformations import Transformation
 
 KEPT = "kept"
 _UNNAMED = "no rule names it"
-_SOP_CLASS = 0x00080016
 
 
 @dataclass(frozen=True)
 class Line:
-    """One element: its path with item numbers, its VR, what becomes of it, and why. No values."""
+    """One element: its path with item numbers, its VR, what becomes of it, and why. No values.
+
+    ``words`` are those of a text that was cleaned word by word; they are values, and shown by nothing here.
+    """
 
     path: str
     vr: str
     outcome: str
     why: str
+    words: tuple[Word, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return f"{self.path} {self.vr}: {self.outcome}: {self.why}"
@@ -40,32 +45,38 @@ class Explanation:
     """What rules make of a file.
 
     ``scope`` says in a sentence whether it is sent on, ``rules`` describes those that act on it, and ``lines`` has its
-    elements, without those inside a sequence that goes as a whole; a file that is discarded has neither.
+    elements, without those inside a sequence that goes as a whole; a file that is discarded has neither. ``leaks`` says
+    what the check of the result found, and what follows.
     """
 
     labels: tuple[str, ...]
     scope: str
     rules: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
+    leaks: tuple[str, ...] = ()
 
 
-def explain(rules: Rules, data: bytes, *, max_inflated: int) -> Explanation:
-    """Explain what rules do to a file, and why.
+def explain(builder: DeidentifierBuilder, rules: Rules, data: bytes) -> Explanation:
+    """Explain what rules do to a file, and why; with the engine that workers use.
 
     Raises
     ------
     InvalidDicomError
         The bytes are not DICOM, or damaged.
     QuarantineError
-        A person would have to look at it.
+        A person would have to look at it, before it comes to the check of the result.
     """
-    original = scan(data, max_inflated=max_inflated)
-    labels = match_labels(rules.labels, original)
-    shown, scope = tuple(sorted(labels)), _explain_scope(rules.scope_to_forward, labels)
-    if not rules.scope_to_forward.holds(labels):
+    engine = builder.build(rules)
+    try:
+        outcome, leaks = _checked(engine.deidentify(data), rules)
+    except LeakError as exc:
+        outcome = builder.build(rules, checks_leaks=False).deidentify(data)
+        leaks = ("The result is quarantined, for it holds identifying values of the original:", *_found(exc.findings))
+    shown, scope = tuple(sorted(outcome.labels)), _explain_scope(rules.scope_to_forward, outcome.labels)
+    if outcome.work is None:
         return Explanation(shown, scope)
-    outcome = Deidentifier(rules, MemoryMappings(), max_inflated=max_inflated, checks_leaks=False).deidentify(data)
-    program = Programs(rules).program(labels, original.text(_SOP_CLASS))
+    original = outcome.work.original
+    program = engine.program(original, outcome.labels)
     acting = _acting(program)
     described = [f"{_name(rule)}: {rule.describe()}" for rule in acting]
     if program.transcode:
@@ -74,9 +85,34 @@ def explain(rules: Rules, data: bytes, *, max_inflated: int) -> Explanation:
         options = ", ".join(sorted(program.profile.options)) or "no options"
         described.insert(0, f"Profile:{program.profile.line}: the Basic Profile with {options}; rules come before it.")
     unnamed = _UNNAMED if program.profile is None else "the profile leaves it as it is, and no rule names it"
-    lines = _lines(original, acting, outcome.report)
-    shown_lines = (replace(line, why=unnamed) if line.why == _UNNAMED else line for line in lines)
-    return Explanation(shown, scope, tuple(described), tuple(shown_lines))
+    lines = _lines(original, acting, outcome.work.findings())
+    texts = dict(cleaned_texts(outcome.work))
+    shown_lines = (_with_words(line, texts.get(line.path), unnamed) for line in lines)
+    return Explanation(shown, scope, tuple(described), tuple(shown_lines), leaks)
+
+
+def _checked(outcome: Outcome, rules: Rules) -> tuple[Outcome, tuple[str, ...]]:
+    """Return an outcome that passed the check of the result, and what the check found nevertheless."""
+    if not outcome.leaks:
+        return outcome, ()
+    follows = "those elements are emptied" if rules.on_leak == "Redact" else "it is sent on, and reported"
+    head = f"The result holds identifying values of the original; {follows}:"
+    return outcome, (head, *_found([leak.as_record() for leak in outcome.leaks]))
+
+
+def _found(findings: Sequence[dict[str, str]]) -> Iterator[str]:
+    for finding in findings:
+        yield f"{finding['path']}: {finding['class']}, left there by {finding['rule']}"
+
+
+def _with_words(line: Line, text: CleanedText | None, unnamed: str) -> Line:
+    """Say of a text that was cleaned which of its words stay, of an element that nothing names that this is so."""
+    why = line.why
+    if why == _UNNAMED:
+        why = text.reason if text is not None and text.reason else unnamed
+    if text is None or not text.words:
+        return replace(line, why=why)
+    return replace(line, why=f"{why}; {summary(text.words)}", words=text.words)
 
 
 def _explain_scope(scope: Scope, labels: frozenset[str]) -> str:

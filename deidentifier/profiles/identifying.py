@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from common.dicom_scan import DataSet, Element, Item, Scan
 from common.dicom_text import decode_text
 from common.errors import InvalidDicomError
 from deidentifier.memory import LONGEST_SEQUENCE
-from deidentifier.profiles.clean_text import clean_text, default_vocabulary, fold, header_terms
+from deidentifier.profiles.clean_text import clean_text, default_vocabulary, explain_words, fold, header_terms
 from deidentifier.profiles.tables import read_rows
 
 if TYPE_CHECKING:
@@ -150,6 +150,15 @@ class Term:
     text: str
 
 
+@dataclass(frozen=True)
+class Word:
+    """What becomes of a word, and why."""
+
+    text: str = field(repr=False)
+    kept: bool
+    reason: str
+
+
 class Identity:
     """What follows from the identifying values of an instance.
 
@@ -199,6 +208,18 @@ class Identity:
         if not _SUSPICIOUS.search(text) and not self.names(text):
             return text
         return self.clean(_SUSPICIOUS.sub(" ", text))
+
+    def explain(self, text: str) -> list[Word]:
+        """Tell of each word of a description whether it stays, and why."""
+        decisions = explain_words(text, terms=self.words, vocabulary=self._vocabulary, find=self._find)
+        return [Word(text[each.start : each.end], each.kept, each.reason) for each in decisions]
+
+    def explain_technical(self, text: str) -> list[Word]:
+        """Tell the same of a technical text; nothing where it stays as it is."""
+        if self.strip(text) == text:
+            return []
+        suspicious = [Word(match[0], False, "looks like an identifier") for match in _SUSPICIOUS.finditer(text)]
+        return suspicious + self.explain(_SUSPICIOUS.sub(" ", text))
 
     def names(self, text: str) -> bool:
         """Tell whether a text holds a word of the identifying values."""

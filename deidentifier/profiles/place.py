@@ -188,7 +188,7 @@ class Place:
 
     def _text(self, head: Head, act: does.Act) -> Treatment:
         needed = self.kind(head) == "1" or self._profile.table.code(head.tag) is None
-        return Treatment("cleaned", act=does.then(act, does.replace_by_dummy) if needed else act)
+        return Treatment("cleaned", act=does.Then(act, does.replace_by_dummy) if needed else act)
 
     def _sequence(self, head: Head, dummy: bool = False) -> Treatment:
         if head.tag in _CONTENT:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
     from deidentifier.profiles.place import Place
 
+LEFT = "left by the rules, so the profile decides"
+"""How the note begins of an element that rules are for, but did not change."""
+
 Guard = Callable[[bytes], bool]
 Act = Callable[["ElementInWork"], None]
 
@@ -178,7 +181,7 @@ class Otherwise:
         if treatment.unless is not None and treatment.unless(element.raw):
             return
         if element.raw:
-            element.note(f"left by the rules, so the profile decides: {treatment.reason}")
+            element.note(f"{LEFT}: {treatment.reason}")
         if treatment.removed:
             element.remove()
         elif treatment.emptied:
@@ -187,15 +190,18 @@ class Otherwise:
             treatment.act(element)
 
 
-def then(act: Act, otherwise: Act) -> Act:
-    """Return an action that goes on with another where no value is left: an attribute of type 1 needs one."""
+@dataclass(frozen=True)
+class Then:
+    """An action that goes on with another where no value is left: an attribute of type 1 needs one."""
 
-    def both(element: ElementInWork) -> None:
-        act(element)
+    act: Act
+    otherwise: Act
+
+    def __call__(self, element: ElementInWork) -> None:
+        """Do it."""
+        self.act(element)
         if element.is_empty:
-            otherwise(element)
-
-    return both
+            self.otherwise(element)
 
 
 # ----------------------------------------------------------------------------------------- values that stay as they are

@@ -15,10 +15,12 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from common.errors import DatabaseUnavailableError, ResearchPacsError
 from common.log import describe_exception, silence_libraries
+from deidentifier.builder import DeidentifierBuilder
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
 from deidentifier.offline.explain import explain
 from deidentifier.rules_file import load_rules
+from deidentifier.settings import OfflineSettings
 
 MARK = "ZQX"
 FRAME = "Labels: []\nScopeToForward: {Labels: ALL}\nTransformations:\n- Scope: {Labels: ALL}\n"
@@ -167,7 +169,7 @@ def test_a_database_that_is_away_says_nothing(everything_said):
 
 def test_an_explanation_shows_no_value(everything_said):
     text = FRAME + "".join(f"  {RULES[name]}\n" for name in ("ShiftDateTime", "RandomizeText", "RandomizeUID"))
-    explanation = explain(load_rules(text), marked(), max_inflated=1 << 30)
+    explanation = explain(DeidentifierBuilder(OfflineSettings()), load_rules(text), marked())
     assert MARK not in repr(explanation)
     assert len(explanation.lines) > 20
     assert MARK not in everything_said()
