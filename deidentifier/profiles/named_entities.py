@@ -28,6 +28,7 @@ _NOT_NEEDED = ("tagger", "morphologizer", "parser", "senter", "attribute_ruler",
 _BY_PATTERNS = ("entity_ruler", "span_ruler")
 _LONGEST = 5_000  # characters; memory grows with the length, and a model sees no further than a few words
 _REMEMBERED = 20_000
+_LONGEST_REMEMBERED = 256  # descriptions come again, reports do not
 # Shorter ones in capitals are mostly abbreviations.
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 # Everything that reading a damaged folder was seen to raise; a model is a program, and may raise anything.
@@ -84,9 +85,10 @@ class Recogniser:
         found = self._known.get(text)
         if found is None:
             found = tuple(dict.fromkeys(entity for form in _forms(text) for entity in self._find(form)))
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[text] = found
+            if len(text) <= _LONGEST_REMEMBERED:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[text] = found
         return found
 
     def _find(self, text: str) -> Iterator[Entity]:

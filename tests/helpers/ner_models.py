@@ -27,7 +27,7 @@ def ruled(folder, patterns=PATTERNS, version="1.2.3"):
 
 
 def trained(folder):
-    """Write a pipeline that has learned what a name looks like, with a tagger that nobody needs."""
+    """Write a pipeline that has learned what a name looks like, with a component that says nothing about names."""
     import spacy
     from spacy.training import Example
     from spacy.util import fix_random_seed
