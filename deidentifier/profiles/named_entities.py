@@ -65,7 +65,7 @@ class Recogniser:
     Raises
     ------
     ConfigurationError
-        spaCy is not installed, the model cannot be loaded, or none of the labels is one of the model's.
+        spaCy is not installed, the model cannot be loaded, or a label is none of the model's.
     """
 
     def __init__(self, model: str, labels: Collection[str] = LABELS) -> None:
@@ -104,6 +104,8 @@ class Recogniser:
         known = {label for labels in self._pipeline.pipe_labels.values() for label in labels}
         # Of the labels that are the default no model has all; a label that somebody asks for has to be one.
         missing = [label for label in self.labels if label not in known]
+        if not self.labels:
+            raise ConfigurationError("RPACS_NER_LABELS: names no label; unset RPACS_NER_MODEL to go without entities")
         if missing and (self.labels != LABELS or len(missing) == len(LABELS)):
             raise ConfigurationError(
                 f"RPACS_NER_LABELS: the model {model} (RPACS_NER_MODEL) does not know {', '.join(missing)}: "

@@ -96,6 +96,7 @@ def test_labels_are_the_sites_choice(models):
     ("model", "labels", "message"),
     [
         ("ruled", ("PERSN", "GPE"), "RPACS_NER_LABELS: .*ruled .*does not know PERSN: its labels are DATE, GPE, ORG"),
+        ("ruled", (), "RPACS_NER_LABELS: names no label"),
         ("absent", LABELS, "RPACS_NER_MODEL: .*absent cannot be loaded .OSError.: it has to be the folder of a spaCy"),
         ("json", LABELS, "RPACS_NER_MODEL: json cannot be loaded"),
         ("empty", LABELS, "RPACS_NER_MODEL: .*empty cannot be loaded"),
