@@ -58,6 +58,13 @@ def patient(number: int, draw: random.Random, family: str, given: str) -> Datase
         dataset.AccessionNumber = f"ACC{draw.randrange(10**5, 10**6)}"
         dataset.PatientAddress = f"{draw.randrange(1, 99)} Kirkstall Crescent {draw.randrange(100, 999)}"
         dataset.PatientTelephoneNumbers = f"+44 113 {draw.randrange(100, 999)} {draw.randrange(1000, 9999)}"
+        dataset.ReferringPhysicianAddress = (
+            f"Practice of Dr. Ermintrude Postlethwaite\r\nBarnoldswick Close {number}\r\nYO{number + 100} Thwaite"
+        )
+        dataset.PatientMotherBirthName = "Wolstenholme^Ottoline"
+        dataset.InstitutionAddress = (
+            f"Building {number + 100} on the eastern side of Micklegate Bar behind the Merchant Adventurers Hall"
+        )
         dataset.InstitutionName = "Saint Ethelburga Infirmary"
         dataset.ReferringPhysicianName = "Featherstonehaugh^Cuthbert"
         dataset.StudyInstanceUID = f"1.3.6.1.4.1.99999.1.{number}"
@@ -97,6 +104,8 @@ def spellings(dataset: Dataset) -> Iterator[tuple[str, bytes]]:
         "address": str(dataset.PatientAddress), "phone": str(dataset.PatientTelephoneNumbers),
         "phone digits": "".join(filter(str.isdigit, str(dataset.PatientTelephoneNumbers))),
         "institution": str(dataset.InstitutionName), "physician": "Dr. Cuthbert Featherstonehaugh",
+        "last line": str(dataset.ReferringPhysicianAddress).splitlines()[-1],
+        "name in an address": "Postlethwaite", "end of a long line": "behind the Merchant Adventurers Hall",
         "study UID": str(dataset.StudyInstanceUID), "instance UID": str(dataset.SOPInstanceUID),
     }  # fmt: skip
     for name, text in texts.items():

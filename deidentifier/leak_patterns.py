@@ -18,7 +18,10 @@ MIN_RAW = 6
 """Bytes from which on a value is searched in all bytes; a shorter one only as a word of text."""
 
 _SEARCHED = 64
-"""Bytes of a value that are searched: the beginning of a longer one tells enough, and each byte takes a kilobyte."""
+"""Bytes of a spelling that are searched: each takes a kilobyte. Of a longer text its pieces are searched, too."""
+_PIECE = 20
+_PIECES = 8
+"""A text that is longer than what is searched of it is cut between words into so many pieces of so many characters."""
 _MIN_WORD = 3
 _MIN_WIDE = 5  # in UTF-16 these are ten bytes
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
@@ -179,9 +182,47 @@ def _names(text: str) -> Iterator[str]:
             yield from (form.format(parts[0], parts[1]) for form in _SPELLINGS_OF_NAMES)
 
 
+# What parts the lines of an address, or several values in one.
+_BETWEEN = re.compile(r"[\r\n\t\f,;|]+|\s{2,}|\s+[-–/]\s+")
+# What stands before a name in an address.
+_TITLE = re.compile(
+    r"\b(?:c/o|attn|attention|z\.?\s?hd|dr|prof|professor|doctor|mr|mrs|ms|miss|sir|frau|herrn?|mme|mlle|dott|dra?|sra?)\b"
+    r"[.:\s]+(\S.*)",
+    re.IGNORECASE,
+)
+_DAY = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])")
+
+
+def _parts(text: str) -> list[str]:
+    """Return the lines of an address, and the values that were written into one."""
+    return [part for each in _BETWEEN.split(text) if len(part := each.strip()) >= MIN_RAW]
+
+
 def _texts(text: str) -> Iterator[str]:
     yield text
-    yield from (part.strip() for part in re.split(r"[\r\n,;]+", text) if len(part.strip()) >= MIN_RAW)
+    for part in (parts := _parts(text)):
+        yield part
+        if title := _TITLE.search(part):
+            yield from (word for word in re.split(r"[\s.,;:-]+", title[1]) if len(word) >= MIN_RAW)
+    yield from _pieces(parts or [text])
+
+
+def _pieces(parts: list[str]) -> Iterator[str]:
+    """Yield pieces of texts of which more is written than is searched: from the beginning, and the last one."""
+    found = [piece for part in parts if len(part.encode()) > _SEARCHED for piece in _cut(part)]
+    yield from [*found[: _PIECES - 1], *found[_PIECES - 1 :][-1:]]
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Cut a text between words; the last piece may reach back into the one before."""
+    piece = ""
+    for word in text.split():
+        piece = f"{piece} {word}".strip()
+        if len(piece) >= _PIECE:
+            yield piece
+            piece = ""
+    if piece:
+        yield text[-_PIECE:].strip()
 
 
 def _identifiers(text: str) -> Iterator[str]:
@@ -190,13 +231,19 @@ def _identifiers(text: str) -> Iterator[str]:
     yield squeezed
     if squeezed.isdigit():
         yield squeezed.lstrip("0")
+    # Several identifiers in one; a date among them stands elsewhere rightly.
+    for part in re.split(r"[\s,;:|/^#]+", text):
+        if sum(map(str.isdigit, part)) >= MIN_RAW and part != text and not _DAY.fullmatch(part):
+            yield part
+    yield from _pieces([text])
 
 
 def _numbers(text: str) -> Iterator[str]:
     yield text
-    digits = re.sub(r"\D+", "", text)
-    if len(digits) >= MIN_RAW:
-        yield digits
+    for part in (text, *re.split(r"[\r\n,;|/]+|[^\W\d_]{2,}|\s{2,}", text)):
+        digits = re.sub(r"\D+", "", part)
+        if len(digits) >= MIN_RAW:
+            yield digits
 
 
 def _dates(text: str) -> Iterator[str]:

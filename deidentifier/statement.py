@@ -153,8 +153,8 @@ def _always(rules: Rules, recogniser: Recogniser | None) -> Iterator[Block]:
     yield Block(
         "text",
         "Every result is searched for the identifying values of its original: names and their parts, identifiers, "
-        "addresses, telephone numbers, institutions, the birth date, UIDs and dates that had to change, in every byte "
-        "outside the pixels, also in UTF-16 and base64. A result in which one is found "
+        "addresses and their lines, telephone numbers, institutions, the birth date, UIDs and dates that had to "
+        "change, in every byte outside the pixels, also in UTF-16 and base64. A result in which one is found "
         f"{policy}.",
     )
     yield Block("heading", "What is not done")

@@ -216,3 +216,61 @@ def test_a_value_too_long_for_its_vr_is_found_by_its_beginning_and_takes_no_memo
     assert max(len(pattern.lowered) for pattern in patterns.found) <= 64
     kinds = {patterns.found[number].kind for number, _, _ in patterns.search(b"..y" + b"0123456789" * 10)}
     assert kinds == {"identifier"}
+
+
+# ----------------------------------------------------------------------------------------------------- parts of values
+LONG = "Flat 17 on the second floor of Wuthering House beside the Old Tannery at Nethergate Kirkstall Crescent 42"
+REFERRER = "Practice of Dr. Cuthbert Featherstonehaugh\r\nNethergate 5\r\nLS5 3BT Leeds"
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ({"PatientAddress": "12 Nowhere Lane\r\nUpper Tumbledown\r\nLS5 3BT Wetherby Moor"}, "ls5 3bt wetherby moor"),
+        ({"PatientAddress": "12 Nowhere Lane, Upper Tumbledown, " + "x" * 150 + "; Wetherby Moor"}, "Wetherby Moor"),
+        ({"PatientAddress": "12 Nowhere Lane   Upper Tumbledown"}, "Upper Tumbledown"),
+        ({"PatientAddress": "12 Nowhere Lane | Upper Tumbledown"}, "Upper Tumbledown"),
+        ({"PatientAddress": LONG}, "Nethergate Kirkstall Crescent 42"),
+        ({"PatientAddress": LONG}, "the second floor of Wuthering House beside the Old Tannery"),
+        ({"ReferringPhysicianAddress": REFERRER}, "Featherstonehaugh"),
+        ({"InstitutionAddress": "Attn: Mrs. Featherstonehaugh, Nethergate 5"}, "see featherstonehaugh"),
+        ({"PatientTelephoneNumbers": "home 0113 496 0123 / mobile 07700 900123"}, "07700900123"),
+        ({"PatientTelephoneNumbers": "home 0113 496 0123 / mobile 07700 900123"}, "01134960123"),
+        ({"PatientID": "HOSPITAL A/1234567"}, "MRN 1234567"),
+        ({"OtherPatientNames": "Quimby^Zoe^Philomena^Dr^"}, "philomena"),
+        ({"PatientID": "A" * 30 + " " + "B" * 34 + " 77-Q-XYZZY-5"}, "B" * 34),
+    ],
+)
+@pytest.mark.parametrize("write", [str, lambda text: f"..{text}..".encode("utf-16-le")])
+def test_parts_of_a_value_are_found(given, written, write):
+    text = write(written)
+    dataset = instance(**given)
+    raw = text.encode() if isinstance(text, str) else text
+    dataset.add_new(0x00143080, "OB", b"xx" + raw + b"\0" * (len(raw) % 2))
+    with pytest.raises(LeakError) as caught:
+        engine().deidentify(to_bytes(dataset))
+    assert {finding["path"] for finding in caught.value.findings} == {"BadPixelImage"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"PatientAddress": "Chest Hospital, Left wing, the second floor of the MR Center\r\nRadiology department"},
+        {"InstitutionAddress": "Siemens Healthineers\r\nHospital\r\nDepartment of Radiology"},
+        {"PatientID": "CT 20200131 left chest"},
+        {"PatientTelephoneNumbers": "none / none"},
+    ],
+)
+def test_parts_that_are_common_words_do_not_flood(given):
+    dataset = instance(**given)
+    dataset.add_new(
+        0x00143080, "OB", b"Chest Hospital left wing the second floor MR Center Radiology department 20200131"
+    )
+    dataset.Manufacturer = "Siemens Healthineers"
+    assert engine().deidentify(to_bytes(dataset)).leaks == []
+
+
+def test_the_pieces_of_a_damaged_value_are_few():
+    words = " ".join(f"Word{number}qx" for number in range(5000))
+    collected = Identities().collect(scan(to_bytes(instance(PatientAddress=words))))
+    assert len(patterns_of(collected.identity).found) < 400
