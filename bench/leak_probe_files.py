@@ -158,6 +158,7 @@ def _hide_by_number(dataset: Dataset, marker: Marker) -> None:
     dataset.add_new(0x00081FFE, "LO", marker.mark("unknown element", "LO"))
     dataset.add_new(0x00181FFE, "UN", marker.mark("unknown element of unknown VR", "UN"))
     dataset.add_new(0xFFFCFFFC, "OB", marker.mark("trailing padding", "OB"))
+    dataset.ICCProfile = _icc(marker)
     encrypted = Dataset()
     encrypted.EncryptedContentTransferSyntaxUID = ExplicitVRLittleEndian
     encrypted.EncryptedContent = marker.mark("encrypted content", "OB")
@@ -189,6 +190,18 @@ def _write(probe: Probe, marker: Marker, *, implicit: bool) -> None:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     probe.data = buffer.getvalue() + marker.mark("bytes after the end", "OB")
+
+
+def _icc(marker: Marker) -> bytes:
+    """Return an ICC profile with marks in a text, in a tag of a maker's own, and behind its end."""
+    text, own, behind = (bytes(marker.mark(f"ICC profile {place}", "OB")) for place in ("text", "own tag", "end"))
+    tags = ((b"cprt", b"text\0\0\0\0" + text), (b"OwnT", own))
+    table, body = len(tags).to_bytes(4, "big"), b""
+    for name, data in tags:
+        table += name + (156 + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
+        body += data
+    header = (156 + len(body)).to_bytes(4, "big") + bytes(32) + b"acsp" + bytes(88)
+    return header + table + body + behind
 
 
 def _rle(marker: Marker) -> bytes:

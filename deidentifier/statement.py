@@ -178,8 +178,8 @@ _METHOD = (
     "Dummy values are the same for everybody and tell nothing: REMOVED, 0, 1 January 1900, zeros.",
     "Attributes are treated at every depth. Elements in no dictionary, overlays, curves, signatures, encrypted "
     "attributes, icons, group lengths and bytes outside the data set go, and so do comments, application data, "
-    "thumbnails and bytes after the end inside compressed frames (JPEG, JPEG-LS, JPEG 2000, RLE). The file meta "
-    "information is written afresh.",
+    "thumbnails and bytes after the end inside compressed frames (JPEG, JPEG-LS, JPEG 2000, RLE). ICC profiles "
+    "keep their colours, and lose texts and dates. The file meta information is written afresh.",
     "Who may read the mappings backwards, and each time somebody does, is recorded.",
 )
 _NO_PROFILE = "No confidentiality profile is in force: what the rules do not name is sent on as it came."

@@ -51,7 +51,7 @@ File meta information never leaks: the preamble is zeroed and group 0002 written
 bytes after the data set are dropped. Where a profile is in force, so are comments, application data, thumbnails and
 what follows the end inside compressed frames (JPEG, JPEG-LS, JPEG 2000) or stands between the segments of RLE: they are
 overwritten with zeros, and the frame keeps its length. Frames that are damaged, and video, are quarantined then, unless
-`KeepTags` names `PixelData`.
+`KeepTags` names `PixelData`. ICC profiles lose texts and dates, and keep their colours.
 """
 
 PATTERNS = """\

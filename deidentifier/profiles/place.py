@@ -22,6 +22,7 @@ from deidentifier.profiles import timestamps
 from deidentifier.profiles import treatments as does
 from deidentifier.profiles.content import Content
 from deidentifier.profiles.declared import Declared
+from deidentifier.profiles.icc import ICC_PROFILE, treat_icc
 from deidentifier.profiles.private import treat_private
 from deidentifier.profiles.tables import Action, ProfileTable, attribute_types, resolve
 from deidentifier.profiles.treatments import EMPTIED, REMOVED, Guard, Treatment
@@ -128,6 +129,8 @@ class Place:
             return REMOVED
         if tag in timestamps.TAGS:
             return timestamps.treat(self._profile, tag)
+        if tag == ICC_PROFILE:
+            return treat_icc()
         code = self._profile.table.code(tag) or _FURTHER.get(tag)
         if code is None:
             return self._unlisted(head)

@@ -60,7 +60,7 @@ def planted(text, vr="OB"):
     """Return an instance with bytes that no rule touches, and the rules' file that keeps them."""
     dataset = instance()
     raw = text if isinstance(text, bytes) else text.encode()
-    dataset.add_new(0x00282000, vr, raw + b"\0" * (len(raw) % 2))  # ICCProfile: binary, and in no row of the table
+    dataset.add_new(0x00143080, vr, raw + b"\0" * (len(raw) % 2))  # BadPixelImage: binary, and in no row of the table
     return dataset
 
 
@@ -90,7 +90,7 @@ def planted(text, vr="OB"):
 def test_every_way_of_writing_is_found(text, kind):
     with pytest.raises(LeakError) as caught:
         engine().deidentify(to_bytes(planted(text)))
-    assert {"path": "ICCProfile", "rule": "no rule", "class": kind} in caught.value.findings
+    assert {"path": "BadPixelImage", "rule": "no rule", "class": kind} in caught.value.findings
     assert "Quimby" not in str(caught.value)
 
 
@@ -175,8 +175,12 @@ def test_what_a_rule_keeps_is_no_leak():
 
 def test_report_sends_on_and_tells_the_place():
     outcome = engine(on_leak="Report").deidentify(to_bytes(planted("Quimby")))
-    assert [leak.as_record() for leak in outcome.leaks] == [{"path": "ICCProfile", "rule": "no rule", "class": "name"}]
-    assert [(each.path, each.outcome) for each in outcome.report if each.outcome == "leak"] == [("ICCProfile", "leak")]
+    assert [leak.as_record() for leak in outcome.leaks] == [
+        {"path": "BadPixelImage", "rule": "no rule", "class": "name"}
+    ]
+    assert [(each.path, each.outcome) for each in outcome.report if each.outcome == "leak"] == [
+        ("BadPixelImage", "leak")
+    ]
 
 
 def test_redact_empties_what_was_found_and_keeps_the_rest():
@@ -184,7 +188,7 @@ def test_redact_empties_what_was_found_and_keeps_the_rest():
     dataset.RescaleSlope = "2"
     outcome = engine(on_leak="Redact").deidentify(to_bytes(dataset))
     result = pydicom.dcmread(io.BytesIO(outcome.data))
-    assert not result.ICCProfile
+    assert not result.BadPixelImage
     assert (result.RescaleSlope, result.PatientIdentityRemoved) == (2, "YES")
     assert b"Quimby" not in outcome.data
 
