@@ -24,6 +24,7 @@ __all__ = ["READINESS_INSTANCE", "Change", "ChangesPage", "Orthanc", "UploadAnsw
 READINESS_INSTANCE = "2bb758e3-7a91bece-cc544c12-3d1f9cf9-d4e75109"
 """Stored, read back and deleted by the health check of the Orthanc image (``orthanc/ready.py``): nobody's data."""
 
+_PREAMBLE, _MAGIC = 128, b"DICM"  # PS3.10, 7.1
 _IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
@@ -141,14 +142,22 @@ class Orthanc:
 
     def download(self, instance_id: str) -> bytes:
         """Return the DICOM file."""
-        return self._request("GET", f"/instances/{instance_id}/file").data
+        return self._download(instance_id, 0)
 
     def download_small(self, instance_id: str, largest: int) -> bytes | None:
         """Return the DICOM file; None where it has more than ``largest`` bytes and is better streamed."""
         try:
-            return self._request("GET", f"/instances/{instance_id}/file", largest=largest).data
+            return self._download(instance_id, largest)
         except TooLargeError:
             return None
+
+    def _download(self, instance_id: str, largest: int) -> bytes:
+        # The attachment as it is stored: Orthanc takes 0.17 ms for half a megabyte, and 0.28 ms for "/file".
+        stored = self._request("GET", f"/instances/{instance_id}/attachments/dicom/compressed-data", largest=largest)
+        if stored.data[_PREAMBLE : _PREAMBLE + len(_MAGIC)] == _MAGIC:
+            return stored.data
+        # Stored while StorageCompression was on, or without a preamble.
+        return self._request("GET", f"/instances/{instance_id}/file", largest=largest).data
 
     def upload(self, data: bytes | memoryview) -> UploadAnswer:
         """Store a DICOM file.

@@ -288,7 +288,7 @@ def test_while_the_research_orthanc_cannot_take_it_the_task_waits_and_no_attempt
         assert pipeline.row(subject)["state"] == "done"
 
 
-@pytest.mark.parametrize("step", ["/file", "/instances", "/md5"])
+@pytest.mark.parametrize("step", ["/compressed-data", "/instances", "/md5"])
 def test_an_orthanc_that_hangs_holds_up_nothing_for_longer_than_the_time_out(
     queue, source_orthanc, research_orthanc, step
 ):

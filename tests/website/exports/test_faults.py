@@ -19,6 +19,7 @@ from website.exports.job import ExportJob
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+FILES = ("/file", "/compressed-data")
 
 
 @pytest.fixture(autouse=True)
@@ -273,7 +274,7 @@ def test_what_left_the_archive_meanwhile_is_a_failure_with_its_reason(desk):
 def test_an_orthanc_that_refuses_us_costs_no_instance(desk, research_orthanc):
     desk.store(make_slice(1))
     identifier = desk.ask()
-    refusing = through(desk, research_orthanc, lambda _, path: (401, b"") if path.endswith("/file") else None)
+    refusing = through(desk, research_orthanc, lambda _, path: (401, b"") if path.endswith(FILES) else None)
     with refusing as there, pytest.raises(Exception, match="Orthanc answered 401"):
         there.run(identifier)
     assert desk.read(identifier).failed == 0
@@ -304,9 +305,9 @@ def test_an_instance_replaced_between_two_requests_is_sent_as_it_is_now(desk, re
     new, old, asked = make_slice(1), make_slice(2), []
 
     def fault(method, path):
-        if path.endswith("/file"):
+        if path.endswith(FILES):
             asked.append(path)
-        return (200, old) if path.endswith("/file") and len(asked) == 1 else None
+        return (200, old) if path.endswith(FILES) and len(asked) == 1 else None
 
     desk.store(new)
     with through(desk, research_orthanc, fault) as there:
