@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from common.dicom_head import BIG_ENDIAN, DELIMITERS, EXPLICIT, IMPLICIT, UNDEFINED, Head, Syntax, with_creator
 from common.dicom_stretches import SIZE
-from common.dicom_text import decode_values, encodings_of, strip_padding
+from common.dicom_text import READABLE, decode_values, encodings_of, strip_padding
 from common.errors import InvalidDicomError
 from common.tags import TagPath
 
@@ -103,6 +103,10 @@ class DataSet:
         head = element[0]
         if head.vr == "SQ":
             return ["(item)"] * len(self.items(element))
+        if (
+            head.vr not in READABLE
+        ):  # nothing is told of its bytes, which may be gigabytes of pixels: they are not copied
+            return [""] if element[3] > element[2] else []
         return decode_values(self.raw(element), head.vr, self.encodings, self.syntax.order)
 
 

@@ -13,6 +13,8 @@ TEXT = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 SINGLE = frozenset(["LT", "ST", "UT", "UR"])
 ASCII = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"])
 NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
+READABLE = TEXT | ASCII | NUMBERS.keys()
+"""VRs whose values :func:`decode_values` tells; of all others it tells whether there is one."""
 
 
 # What most files name, and needs nothing of pydicom: its import takes as long as de-identifying 500 images.
