@@ -36,7 +36,7 @@ def make_slice(
     dataset.Rows = dataset.Columns = rows
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.PixelData = (np.arange(rows * rows, dtype="<u2") + number).tobytes()
+    dataset.PixelData = (np.arange(rows * rows) + number).astype("<u2").tobytes()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     buffer = io.BytesIO()
