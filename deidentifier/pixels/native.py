@@ -30,8 +30,7 @@ def mask_native(header: Dataset, image: Image, value: bytearray, boxes: Sequence
     QuarantineError
         The value is shorter than the frames, or black is not known.
     """
-    if len(value) * 8 < image.frame_bits * image.frames:
-        raise QuarantineError("the pixel data is shorter than Rows, Columns and NumberOfFrames say")
+    refuse_short(image, value)
     if image.word_swapped:
         _swap_words(value)
     if image.bits_allocated == 1:
@@ -42,11 +41,23 @@ def mask_native(header: Dataset, image: Image, value: bytearray, boxes: Sequence
         _swap_words(value)
 
 
+def refuse_short(image: Image, value: bytes | bytearray | memoryview) -> None:
+    """Refuse a value that is shorter than its frames.
+
+    Raises
+    ------
+    QuarantineError
+        It is.
+    """
+    if len(value) * 8 < image.frame_bits * image.frames:
+        raise QuarantineError("the pixel data is shorter than Rows, Columns and NumberOfFrames say")
+
+
 def frames_of(image: Image, value: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
     """Return a view of the frames: (frames, samples, rows, columns), or (frames, rows, pairs, 4) where subsampled."""
     kind = "f" if image.keyword != "PixelData" else "u"
-    words = np.frombuffer(value, f"{'>' if image.big_endian else '<'}{kind}{image.bits_allocated // 8}")
-    words = words[: image.frames * image.frame_bits // image.bits_allocated]
+    count = image.frames * image.frame_bits // image.bits_allocated
+    words = np.frombuffer(value, f"{'>' if image.big_endian else '<'}{kind}{image.bits_allocated // 8}", count)
     if image.subsampled:
         return words.reshape(image.frames, image.rows, image.columns // 2, 4)
     if image.planar == 1 and image.samples > 1:

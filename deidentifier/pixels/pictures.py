@@ -20,7 +20,7 @@ from deidentifier.pixels import codecs
 from deidentifier.pixels.black import palette_colours
 from deidentifier.pixels.encapsulated import split_frames
 from deidentifier.pixels.image import Image
-from deidentifier.pixels.native import frames_of
+from deidentifier.pixels.native import frames_of, refuse_short
 
 #: 8-bit pixels of shape (rows, columns, 3).
 Picture = npt.NDArray[np.uint8]
@@ -39,12 +39,13 @@ def stored_frames(header: Dataset, image: Image, value: bytes | bytearray | memo
     Raises
     ------
     QuarantineError
-        A frame does not decode.
+        A frame does not decode, or is not there.
     """
     if image.transfer_syntax.is_encapsulated:
         for fragments in split_frames(header, image, value):
             yield codecs.decode(image, b"".join(fragments))[0]
     else:
+        refuse_short(image, value)
         yield from _native_frames(image, value)
 
 

@@ -35,6 +35,17 @@ def deidentify(data: bytes, rule: str) -> Outcome:
     return Deidentifier(load_rules(rules_with(rule)), MemoryMappings()).deidentify(data)
 
 
+@pytest.mark.parametrize("rule", [BOX, "Type: OCR"])
+@pytest.mark.parametrize("name", ["SC_rgb_small_odd.dcm", "CT_small.dcm", "liver_1frame.dcm"])
+def test_pixels_that_are_not_all_there_are_held_back(name: str, rule: str) -> None:
+    dataset = pydicom.dcmread(str(get_testdata_file(name)))
+    dataset.Rows = dataset.Rows + 100
+    buffer = BytesIO()
+    dataset.save_as(buffer)
+    with pytest.raises(QuarantineError, match="shorter than"):
+        deidentify(buffer.getvalue(), rule)
+
+
 @pytest.mark.parametrize(
     "name",
     [
