@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from common.dicom_scan import DataSet, Scan
-from common.dicom_scan import Element as Scanned
+from common.dicom_dataset import DataSet
+from common.dicom_dataset import Element as Scanned
+from common.dicom_scan import Scan
 from common.dicom_text import decode_text, split_values
 from common.query.texts import clean
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from common.dicom_scan import DataSet, Element
+from common.dicom_dataset import DataSet, Element
 from common.dicom_text import SINGLE, decode_text, encode_text, strip_padding
 from deidentifier.vrs import pad
 

@@ -17,8 +17,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from common.dicom_dataset import DataSet
 from common.dicom_head import Head
-from common.dicom_scan import DEFLATED, DataSet, Scan, scan
+from common.dicom_scan import DEFLATED, Scan, scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import InvalidDicomError, QuarantineError
 from deidentifier.file_meta import DicomFile

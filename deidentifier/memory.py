@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from common.dicom_text import strip_padding
 
 if TYPE_CHECKING:
+    from common.dicom_dataset import Element
     from common.dicom_head import Syntax
-    from common.dicom_scan import Element
     from deidentifier.plan import Decision, Plan, PlanLevel
 
 LONGEST_VALUE = 128

@@ -12,8 +12,9 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
+from common.dicom_dataset import Element
 from common.dicom_head import SEQUENCE_END, UNDEFINED
-from common.dicom_scan import Element, Scan, scan_dataset
+from common.dicom_scan import Scan, scan_dataset
 from deidentifier.pixels.clean import Cleaned, clean
 from deidentifier.pixels.finder import Finder
 from deidentifier.pixels.requests import requests_of

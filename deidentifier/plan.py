@@ -31,7 +31,7 @@ from deidentifier.transformations.add_tags import AddTags, Step
 from deidentifier.transformations.base import Effect, Transformation
 
 if TYPE_CHECKING:
-    from common.dicom_scan import DataSet, Item
+    from common.dicom_dataset import DataSet, Item
     from deidentifier.element import Step as ElementStep
     from deidentifier.profiles.place import Place, Profile
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from common.dicom_dataset import DataSet, Element, Item
 from common.dicom_head import IMPLICIT, ITEM, Head
-from common.dicom_scan import DataSet, Element, Item, Scan
+from common.dicom_scan import Scan
 from common.errors import InvalidDicomError
 from common.tags import is_private
 from deidentifier.element import ElementInWork

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from common.dicom_scan import DataSet, Element, Scan
+from common.dicom_dataset import DataSet, Element
+from common.dicom_scan import Scan
 from common.errors import InvalidDicomError
 from common.tag_patterns import Level, Selectors
 from common.tags import format_tag, keyword_of

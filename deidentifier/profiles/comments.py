@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from common.dicom_scan import Element, Scan, scan_dataset
+from common.dicom_dataset import Element
+from common.dicom_scan import Scan, scan_dataset
 from common.errors import QuarantineError
 from deidentifier.profiles.run_lengths import superfluous_in_rle
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from common.dicom_scan import DataSet, Item, Scan
+from common.dicom_dataset import DataSet, Item
+from common.dicom_scan import Scan
 
 Declared = frozenset[tuple[str, int, int]]
 """Private creator, group, and number inside the block; -1 for all of the block."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from common.dicom_dataset import DataSet, Element, Item
 from common.dicom_dictionary import DicomDictionary
 from common.dicom_head import Head, Syntax
-from common.dicom_scan import DataSet, Element, Item, Scan
+from common.dicom_scan import Scan
 from common.dicom_text import decode_text
 from common.errors import InvalidDicomError
 from deidentifier.memory import LONGEST_SEQUENCE

@@ -5,7 +5,8 @@ Overlays in bits of the pixel cells have no element of their own to remove, and 
 
 from __future__ import annotations
 
-from common.dicom_scan import DEFLATED, Element, Scan, scan_dataset
+from common.dicom_dataset import Element
+from common.dicom_scan import DEFLATED, Scan, scan_dataset
 from common.errors import QuarantineError
 from deidentifier.profiles.comments import clear_comments
 

@@ -15,8 +15,8 @@ from collections.abc import Collection
 from functools import cache, partial
 from pathlib import Path
 
+from common.dicom_dataset import Item
 from common.dicom_head import Head
-from common.dicom_scan import Item
 from common.tags import is_private
 from deidentifier.profiles import timestamps
 from deidentifier.profiles import treatments as does

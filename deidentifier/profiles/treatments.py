@@ -15,7 +15,7 @@ from deidentifier.transformations.shift_date_time import ShiftDateTime
 from deidentifier.vrs import pad
 
 if TYPE_CHECKING:
-    from common.dicom_scan import Item
+    from common.dicom_dataset import Item
     from deidentifier.element import ElementInWork
     from deidentifier.profiles.place import Place
 

@@ -10,7 +10,8 @@ import pytest
 from pydicom.data import get_testdata_files
 from pydicom.dataset import Dataset
 
-from common.dicom_scan import DataSet, scan
+from common.dicom_dataset import DataSet
+from common.dicom_scan import scan
 from common.errors import InvalidDicomError
 from common.tags import parse_tag_path
 

@@ -14,7 +14,7 @@ from common.dicom_scan import Scan, scan
 from common.tags import TagPath, format_tag
 
 ITEM = "(item)"
-"""The text that stands for an item of a sequence, as in :meth:`common.dicom_scan.DataSet.texts`."""
+"""The text that stands for an item of a sequence, as in :meth:`common.dicom_dataset.DataSet.texts`."""
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 _PARENTS = (0x00100020, 0x0020000D, 0x0020000E, 0x00080018)
 
