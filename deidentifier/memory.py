@@ -15,7 +15,9 @@ from common.dicom_text import strip_padding
 if TYPE_CHECKING:
     from common.dicom_dataset import Element
     from common.dicom_head import Syntax
-    from deidentifier.plan import Decision, Plan, PlanLevel
+    from deidentifier.decision import Decision
+    from deidentifier.plan import Plan
+    from deidentifier.plan_level import PlanLevel
 
 LONGEST_VALUE = 128
 LONGEST_SEQUENCE = 512

@@ -15,10 +15,12 @@ from common.dicom_head import IMPLICIT, ITEM, Head
 from common.dicom_scan import Scan
 from common.errors import InvalidDicomError
 from common.tags import is_private
+from deidentifier.decision import Decision
 from deidentifier.element import ElementInWork
 from deidentifier.instance import Instance
 from deidentifier.memory import MOST_VALUES, Log, Recalled, SequenceKey, may_be_remembered
-from deidentifier.plan import Decision, Plan, PlanLevel
+from deidentifier.plan import Plan
+from deidentifier.plan_level import PlanLevel
 
 _UNDEFINED = b"\xff\xff\xff\xff"
 _DELIMITER = 8
