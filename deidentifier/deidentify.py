@@ -11,6 +11,7 @@ from common.dicom_head import Head
 from common.dicom_scan import MAX_INFLATED, Scan, scan
 from common.errors import QuarantineError
 from deidentifier.file_meta import DicomFile
+from deidentifier.finding import Finding
 from deidentifier.instance import PATIENT_ID, Instance
 from deidentifier.labels import match_labels
 from deidentifier.leak_check import LeakCheck
@@ -22,7 +23,6 @@ from deidentifier.profiles.identifying import Identities
 from deidentifier.profiles.pixel_bits import clear_unused
 from deidentifier.program import Program, Programs
 from deidentifier.pseudonym_key import PseudonymKey
-from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules
 from deidentifier.work import Work
 

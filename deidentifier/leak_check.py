@@ -9,11 +9,11 @@ from common.dicom_head import Head
 from common.dicom_scan import Scan, scan
 from common.tag_patterns import parse_tag_pattern
 from deidentifier.file_meta import DicomFile
+from deidentifier.finding import Finding
 from deidentifier.instance import Instance
 from deidentifier.leaks import Expectation, Leak, LeakError, find_leaks
 from deidentifier.plan import Plan
 from deidentifier.program import Program
-from deidentifier.rewrite import Finding
 from deidentifier.transformations.delete_tags import DeleteTags
 from deidentifier.work import Work
 

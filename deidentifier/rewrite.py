@@ -1,46 +1,28 @@
 """Applying a plan: untouched byte ranges of the original are joined with what rules wrote.
 
 The data set is walked once; elements whose rules need mappings wait until all that the instance needs is fetched
-together. Only then are the bytes put together, innermost sequences first, as lengths depend on what is inside.
+together. Only then are the bytes put together (:mod:`deidentifier.pieces`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
-from common.dicom_dataset import DataSet, Element, Item
-from common.dicom_head import IMPLICIT, ITEM, Head
+from common.dicom_dataset import DataSet, Element
+from common.dicom_head import IMPLICIT, Head
 from common.dicom_scan import Scan
 from common.errors import InvalidDicomError
 from common.tags import is_private
 from deidentifier.decision import Decision
 from deidentifier.element import ElementInWork
+from deidentifier.finding import Finding
 from deidentifier.instance import Instance
 from deidentifier.memory import MOST_VALUES, Log, Recalled, SequenceKey, may_be_remembered
+from deidentifier.pieces import Piece, SequenceInWork
 from deidentifier.plan import Plan
 from deidentifier.plan_level import PlanLevel
 
-_UNDEFINED = b"\xff\xff\xff\xff"
-_DELIMITER = 8
-
 Chosen = tuple[Element, Decision]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What rules did to an element: its path, its VR, the rules with their lines, what became of it, and notes."""
-
-    path: str
-    vr: str
-    rules: tuple[str, ...]
-    outcome: str
-    notes: tuple[str, ...] = ()
-
-    def as_record(self) -> dict[str, Any]:
-        """Return the finding as plain data, for a report."""
-        return dict(vars(self))
 
 
 class Rewriter:
@@ -238,48 +220,6 @@ class Rewriter:
             touched = touched or pieces is not None
             rewritten.append((item, pieces))
         return SequenceInWork(dataset, element, rewritten) if touched else None
-
-
-@dataclass(frozen=True)
-class SequenceInWork:
-    """A sequence with items in which something happens."""
-
-    dataset: DataSet
-    element: Element
-    items: list[tuple[Item, list[Piece] | None]]
-
-    def written(self) -> bytes:
-        """Return the bytes of the sequence; lengths that were defined are defined again."""
-        data = self.dataset.scan.data
-        head, start, value, end = self.element
-        body = b"".join(_written_item(item, pieces) for item, pieces in self.items)
-        if data[value - 4 : value] == _UNDEFINED:
-            return data[start:value] + body + data[end - _DELIMITER : end]
-        return self.dataset.syntax.with_length(data, start, head, len(body)) + body
-
-
-_READY = (memoryview, bytes)
-Piece = bytes | memoryview | ElementInWork | SequenceInWork
-
-
-def piece_bytes(piece: Piece) -> bytes | memoryview:
-    """Return the bytes of a piece."""
-    return piece if isinstance(piece, _READY) else piece.written()
-
-
-def join(pieces: list[Piece]) -> bytes:
-    """Return the bytes of pieces."""
-    return b"".join(map(piece_bytes, pieces))
-
-
-def _written_item(item: Item, pieces: list[Piece] | None) -> bytes:
-    data = item.scan.data
-    if pieces is None:
-        return data[item.header : item.after]
-    body = join(pieces)
-    if item.after != item.end:
-        return data[item.header : item.start] + body + data[item.end : item.after]
-    return item.syntax.write_item_header(ITEM, len(body)) + body
 
 
 def _holds_group_length(dataset: DataSet, element: Element) -> bool:

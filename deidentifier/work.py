@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from common.dicom_scan import Scan, scan_dataset
 from common.dicom_text import strip_padding
 from deidentifier.file_meta import DicomFile, write_file
+from deidentifier.finding import Finding
 from deidentifier.instance import SOP_INSTANCE, Instance
 from deidentifier.leak_patterns import MIN_RAW
+from deidentifier.pieces import Piece, join, piece_bytes
 from deidentifier.plan import Plan
-from deidentifier.rewrite import Finding, Piece, Rewriter, join, piece_bytes
+from deidentifier.rewrite import Rewriter
 from deidentifier.transformations.randomize_uid import random_uid
 from deidentifier.transformations.remove_burned_in_annotations import RemoveBurnedInAnnotations
 

@@ -12,11 +12,11 @@ from common.tag_patterns import Level, Selectors
 from common.tags import format_tag, keyword_of
 from deidentifier.builder import DeidentifierBuilder
 from deidentifier.deidentify import Outcome
+from deidentifier.finding import Finding
 from deidentifier.leaks import LeakError
 from deidentifier.offline.words import CleanedText, cleaned_texts, summary
 from deidentifier.profiles.identifying import Word
 from deidentifier.program import Program
-from deidentifier.rewrite import Finding
 from deidentifier.rules import Rules, Scope
 from deidentifier.transformations import Transformation
 
