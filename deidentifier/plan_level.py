@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from common.dicom_dataset import CHARACTER_SET
 from common.dicom_head import Head, with_creator
 from common.errors import QuarantineError
 from common.tag_patterns import Level
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from deidentifier.plan import Plan
     from deidentifier.profiles.place import Place
 
-CHARACTER_SET = 0x00080005
 _PADDING = 0xFFFCFFFC
 _KEPT = 200_000
 

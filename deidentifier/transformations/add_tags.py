@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from common.dicom_dataset import CHARACTER_SET
 from common.dicom_dictionary import DicomDictionary
 from common.dicom_head import VALUE_REPRESENTATIONS
 from common.tags import format_tag, keyword_of, parse_tag
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from deidentifier.element import ElementInWork
 
 _STEP = re.compile(r"([A-Za-z0-9]+)(?:\[(\d+|%)\])?")
-_CHARACTER_SET = 0x00080005
 _NO_VALUE = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN"})
 
 
@@ -59,7 +59,7 @@ def parse_place(text: str) -> tuple[Step, ...]:
     last = steps[-1].tag
     if last >> 16 in (0x0000, 0x0002, 0xFFFE) or last & 0xFFFF == 0:
         raise ValueError(f"{steps[-1]}: not an element of the data set")
-    if last == _CHARACTER_SET:
+    if last == CHARACTER_SET:
         raise ValueError(f"{steps[-1]} says how the text of the file is encoded; no rule can change that")
     return tuple(steps)
 
