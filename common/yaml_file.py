@@ -3,7 +3,7 @@
 :func:`parse_yaml` turns text into nodes that know their line and column. A *kind* (:class:`Text`, :class:`Integer`,
 :class:`ListOf`, :class:`Record`, …) reads a node into a plain value, reports everything that is wrong with it as a
 :class:`~common.errors.Problem`, and writes the JSON Schema of what it accepts: validator and schema are one
-declaration. See :mod:`common.yaml_kinds` for the kinds.
+declaration. See :mod:`common.yaml_kinds` and :mod:`common.yaml_records` for the kinds.
 
 Only what configuration needs is understood: mappings with text keys, sequences, scalars, anchors, aliases and merge
 keys. Text is taken as written (``00100010`` is no octal number, ``no`` is no switch where text is expected).

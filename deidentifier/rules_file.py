@@ -17,7 +17,8 @@ from common.query import Node as Query
 from common.query import parse as parse_query
 from common.tag_patterns import Selector
 from common.yaml_file import Node, Report, parse_yaml
-from common.yaml_kinds import INVALID, Field, ListOf, OneOf, Record, Schema, Text, Values, did_you_mean
+from common.yaml_kinds import INVALID, ListOf, OneOf, Schema, Text, did_you_mean
+from common.yaml_records import Field, Record, Values
 from deidentifier.profiles.tables import OPTIONS
 from deidentifier.rules import ALL, Entry, Label, Profiled, Rules, Scope
 from deidentifier.rules_warnings import add_warnings

@@ -9,7 +9,7 @@ from functools import cache
 from common.dicom_dictionary import DicomDictionary
 from common.tag_patterns import Selectors, TagPattern
 from common.yaml_file import Node, Report
-from common.yaml_kinds import Values
+from common.yaml_records import Values
 from deidentifier.rules import ALL, Entry, Rules
 from deidentifier.transformations.randomize_text import RandomizeText
 from deidentifier.transformations.shift_date_time import SECONDS_PER_DAY, ShiftDateTime

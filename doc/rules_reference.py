@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from common.yaml_kinds import Field
+    from common.yaml_records import Field
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "doc" / "reference" / "rules.md"

@@ -15,7 +15,8 @@ from common.errors import PermissionsError, Problem
 from common.query import EVERYTHING, NOTHING, Node, all_of, any_of, parse
 from common.storage import Storage, WatchedFile
 from common.yaml_file import Report, parse_yaml
-from common.yaml_kinds import INVALID, Field, ListOf, Record, Switch, TableOf, Text, Values
+from common.yaml_kinds import INVALID, ListOf, Switch, Text
+from common.yaml_records import Field, Record, TableOf, Values
 from website.path_patterns import PathPattern, parse_pattern
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 
 from common.errors import RulesError
 from common.yaml_file import Report, parse_yaml
-from common.yaml_kinds import INVALID, Field, Integer, ListOf, Record, Switch, Text, Values
+from common.yaml_kinds import INVALID, Integer, ListOf, Switch, Text
+from common.yaml_records import Field, Record, Values
 from deidentifier.pixels.boxes import Box, Boxes
 
 _MAX = 65_535  # Rows and Columns are US

@@ -12,7 +12,8 @@ from common.dicom_dictionary import DicomDictionary
 from common.dicom_head import VALUE_REPRESENTATIONS
 from common.tags import format_tag, keyword_of, parse_tag
 from common.yaml_file import Report
-from common.yaml_kinds import INVALID, ListOf, OneOf, Switch, Text, Values
+from common.yaml_kinds import INVALID, ListOf, OneOf, Switch, Text
+from common.yaml_records import Values
 from deidentifier.transformations.base import Effect, Transformation, key, transformation
 from deidentifier.vrs import encode_values
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 from common.tag_patterns import Selector, TagPattern, parse_tag_pattern
 from common.yaml_file import Node, Report
-from common.yaml_kinds import INVALID, Field, Kind, ListOf, OneOf, Record, Schema, Text, Values
+from common.yaml_kinds import INVALID, Kind, ListOf, OneOf, Schema, Text
+from common.yaml_records import Field, Record, Values
 
 if TYPE_CHECKING:
     from deidentifier.element import ElementInWork

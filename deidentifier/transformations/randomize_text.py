@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from common.dicom_dictionary import DicomDictionary
 from common.tag_patterns import TagPattern
 from common.yaml_file import Report
-from common.yaml_kinds import INVALID, Switch, Text, Values
+from common.yaml_kinds import INVALID, Switch, Text
+from common.yaml_records import Values
 from deidentifier.mappings import PREDEFINED
 from deidentifier.transformations.base import (
     Effect,

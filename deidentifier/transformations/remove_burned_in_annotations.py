@@ -6,7 +6,8 @@ import re
 from typing import Any, ClassVar
 
 from common.yaml_file import Node, Report
-from common.yaml_kinds import INVALID, Integer, ListOf, OneOf, Schema, Switch, Text, Values
+from common.yaml_kinds import INVALID, Integer, ListOf, OneOf, Schema, Switch, Text
+from common.yaml_records import Values
 from deidentifier.transformations.base import Transformation, key, transformation
 
 _MAX_COORDINATE = 65_535  # Rows and Columns are US

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from common.tag_patterns import TagPattern
 from common.yaml_file import Report
-from common.yaml_kinds import Integer, Switch, Values
+from common.yaml_kinds import Integer, Switch
+from common.yaml_records import Values
 from deidentifier.dates import shift_da, shift_dt, shift_dt_days, shift_tm
 from deidentifier.transformations.base import (
     Effect,

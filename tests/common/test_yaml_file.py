@@ -5,7 +5,8 @@ import pytest
 
 from common.errors import QueryError
 from common.yaml_file import MAX_DEPTH, Keyed, Node, Report, Scalar, parse_yaml
-from common.yaml_kinds import INVALID, Field, Integer, ListOf, OneOf, Record, Switch, TableOf, Text, Values
+from common.yaml_kinds import INVALID, Integer, ListOf, OneOf, Switch, Text
+from common.yaml_records import Field, Record, TableOf, Values
 
 
 def parse(text):

@@ -10,7 +10,8 @@ from typing import Any
 from common.errors import ConfigurationError, RefusedError
 from common.storage import Storage, WatchedFile
 from common.yaml_file import Report, parse_yaml
-from common.yaml_kinds import INVALID, Field, OneOf, Record, Switch, TableOf, Text, Values
+from common.yaml_kinds import INVALID, OneOf, Switch, Text
+from common.yaml_records import Field, Record, TableOf, Values
 from website.exports.choices import switched_on
 from website.exports.endpoints import Endpoints, check_region, normalise
 from website.exports.keys import safe_name
