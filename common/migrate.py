@@ -1,4 +1,4 @@
-"""Numbered migrations of one schema, and the roles that may use it.
+"""Numbered migrations of one schema, the roles that may use it, and the database of its side's Orthanc.
 
 The migrations of a schema are the files ``NNNN_name.sql`` of one or more folders, applied in order of their
 numbers, each in a transaction, under an advisory lock; what was applied is kept with its SHA-256, so that an
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,11 @@ from psycopg2 import sql
 
 from common.database import Cursor, Database
 from common.errors import ConfigurationError
+from common.orthanc_database import ensure_orthanc_database
+from common.roles import Role, ensure_role
+from common.settings import CommonSettings
 
 COMMON_FOLDER = Path(__file__).parent / "sql"
-
-
-@dataclass(frozen=True)
-class Role:
-    """A login role of a service; without a password an existing role is left as it is, a new one cannot log in."""
-
-    name: str
-    password: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,14 +94,27 @@ def migrate(database: Database, schema: str, folders: Sequence[Path], roles: Seq
     return names
 
 
-def ensure_role(cursor: Cursor, role: Role) -> None:
-    """Make a role if it is not there, and give it its password if there is one."""
-    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role.name,))
-    name = sql.Identifier(role.name)
-    if cursor.fetchone() is None:
-        cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
-    if role.password is not None:
-        cursor.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD %s").format(name), (role.password,))
+def migrate_side(
+    settings: CommonSettings, application: str, schema: Callable[[Database], list[str]], orthanc: Role
+) -> None:
+    """Bring one side up to date, and print what was done.
+
+    Parameters
+    ----------
+    settings
+        Of the role that owns the schema.
+    application
+        What PostgreSQL lists the connection as.
+    schema
+        Migrates the side's schema; returns the names of what was applied.
+    orthanc
+        The role of the side's Orthanc, whose database has the same name; without a password, neither is touched.
+    """
+    database = Database.from_settings(settings, application=application)
+    for name in schema(database):
+        print(f"applied {name}")
+    if orthanc.password and ensure_orthanc_database(database, orthanc.name, orthanc):
+        print(f"made the database {orthanc.name}")
 
 
 def _let_connect(cursor: Cursor, role: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from psycopg2 import sql
 
 from common.database import Database
-from common.migrate import Role, ensure_role
+from common.roles import Role, ensure_role
 
 
 def ensure_orthanc_database(database: Database, name: str, role: Role) -> bool:

@@ -7,8 +7,9 @@ import pytest
 
 from common.database import Database
 from common.errors import ConfigurationError, DatabaseUnavailableError, StatementError
-from common.migrate import Role, migrate, read_migrations
+from common.migrate import migrate, read_migrations
 from common.orthanc_database import ensure_orthanc_database
+from common.roles import Role
 from deidentifier.__main__ import main
 from deidentifier.commands.migrate import migrate_ingest
 from website.commands.migrate import migrate_research

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from common.database import Database
-from common.migrate import Migration, Role, migrate, read_migrations
+from common.migrate import Migration, migrate, read_migrations
+from common.roles import Role
 from deidentifier.commands.migrate import FOLDERS as INGEST
 from deidentifier.commands.migrate import migrate_ingest
 from website.commands.migrate import FOLDERS as RESEARCH

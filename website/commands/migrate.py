@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from common.database import Database
-from common.migrate import COMMON_FOLDER, Role, migrate
-from common.orthanc_database import ensure_orthanc_database
+from common.migrate import COMMON_FOLDER, migrate, migrate_side
+from common.roles import Role
 from common.settings import CommonSettings, load, option, settings
 
 SCHEMA = "research"
@@ -43,13 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Migrate; print what was applied."""
     configured = load(MigrationSettings)
-    database = Database.from_settings(configured, application="website migrate")
-    for name in migrate_research(database, configured.website_password):
-        print(f"applied {name}")
-    if configured.orthanc_password:
-        role = Role("research_orthanc", configured.orthanc_password)
-        if ensure_orthanc_database(database, role.name, role):
-            print(f"made the database {role.name}")
+    migrate_side(
+        configured,
+        "website migrate",
+        lambda database: migrate_research(database, configured.website_password),
+        Role("research_orthanc", configured.orthanc_password),
+    )
     return 0
 
 
