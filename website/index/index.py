@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg2.errors
 
@@ -16,10 +15,10 @@ from common.query.texts import clean, fold
 from common.tags import TagPath, keyword_of, parse_tag_path
 from website.index.document import IndexDocument, InstanceIds, format_path, pack_id, unpack_id
 from website.index.facets import FacetValue, read_facets
-from website.index.forms import META_UID, UID
 from website.index.pages import Counts, Level, Page, parse_sort, read_counts, read_page
 from website.index.sql import Plan, like_pattern, translate
 from website.index.statements import with_matched, with_verdict
+from website.index.stored_documents import read_documents
 from website.index.writer import Writer
 
 # Memory for the hashed subplans and sorts of one search; PostgreSQL's default (4 MB) is too little for millions of
@@ -28,14 +27,6 @@ from website.index.writer import Writer
 _PREPARE = """SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off;
 SET LOCAL statement_timeout = %s"""
 _SERIES_AT_ONCE = 20
-_INSTANCES = """SELECT i.orthanc, series.orthanc, study.orthanc, patient.orthanc, i.series, i.delta,
-  CASE WHEN %(whole)s THEN shape.body END
-FROM research.instance AS i JOIN research.series ON series.id = i.series JOIN research.study ON study.id = series.study
-JOIN research.patient ON patient.id = series.patient JOIN research.shape ON shape.id = i.shape
-WHERE i.orthanc = ANY (%(packed)s)"""
-_BASES = """SELECT base.series, fact.path, fact.texts FROM research.series_base AS base CROSS JOIN
-  unnest(base.facts) AS held JOIN research.fact ON fact.id = held
-WHERE base.series = ANY (%(series)s) AND (%(paths)s::integer[] IS NULL OR fact.path = ANY (%(paths)s::integer[]))"""
 
 
 @dataclass(frozen=True)
@@ -266,21 +257,8 @@ class Index:
     def _documents(self, packed: list[bytes], only: Collection[TagPath] | None) -> list[IndexDocument]:
         with self._search() as cursor:
             wanted = None if only is None else self._paths(cursor, map(format_path, only))
-            cursor.execute(_INSTANCES, {"packed": packed, "whole": only is None})
-            rows = cursor.fetchall()
-            numbers = None if wanted is None else list(wanted.values())
-            cursor.execute(_BASES, {"series": list({row[4] for row in rows}), "paths": numbers})
-            bases: dict[int, dict[int, list[str]]] = {row[4]: {} for row in rows}
-            for number, path, texts in cursor.fetchall():
-                bases[number][path] = texts
-            if wanted is not None:
-                names = {number: path for path, number in wanted.items()}
-            else:
-                names = self._names(cursor, {path for base in bases.values() for path in base} | _paths_in(rows))
-        return [
-            IndexDocument(InstanceIds(*map(unpack_id, row[:4])), _texts(bases[row[4]], row[5], names), row[6] or "[]")
-            for row in rows
-        ]
+            found = read_documents(cursor, packed, wanted)
+        return list(found)
 
     @contextmanager
     def _search(self) -> Iterator[Cursor]:
@@ -303,11 +281,6 @@ class Index:
             self._numbers.update(cursor.fetchall())
         return {path: self._numbers[path] for path in given if path in self._numbers}
 
-    @staticmethod
-    def _names(cursor: Cursor, numbers: set[int]) -> dict[int, str]:
-        cursor.execute("SELECT id, path FROM research.path WHERE id = ANY (%s)", (list(numbers),))
-        return dict(cursor.fetchall())
-
 
 def _series_of(cursor: Cursor, level: Level, identifier: str) -> list[int]:
     """Return the numbers of a series, or of the series of a study; none where there is no such."""
@@ -319,17 +292,3 @@ def _series_of(cursor: Cursor, level: Level, identifier: str) -> list[int]:
 def _tag_text(sort: str) -> str:
     name = sort.removeprefix("-")
     return format_path(parse_tag_path(name)) if name else ""
-
-
-def _paths_in(rows: Sequence[tuple[Any, ...]]) -> set[int]:
-    return {UID, META_UID} | {int(key) for row in rows for key in row[5] if key.isdigit()}
-
-
-def _texts(
-    base: Mapping[int, list[str]], delta: Mapping[str, list[str] | None], names: Mapping[int, str]
-) -> dict[str, tuple[str, ...]]:
-    """Put an instance together: the base of its series, then what it has of its own."""
-    own = {int(key): texts for key, texts in delta.items() if key.isdigit()}
-    whole: dict[int, list[str] | None] = {**base, **own}
-    whole.setdefault(META_UID, whole.get(UID))
-    return {names[path]: tuple(texts) for path, texts in whole.items() if texts is not None and path in names}
