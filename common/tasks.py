@@ -21,6 +21,7 @@ from typing import Any
 from common.database import Cursor, Database, load_statements
 from common.errors import QuarantineError
 from common.retry import decide
+from common.settings import TaskSettings
 from common.task import Asked, Backlog, Result, Task
 
 __all__ = ["Asked", "Backlog", "Result", "Task", "TaskQueue"]
@@ -49,6 +50,11 @@ class TaskQueue:
         self.max_attempts = max_attempts
         statements = load_statements(Path(__file__).with_suffix(".sql"))
         self._sql = {name: text.replace("{schema}", schema) for name, text in statements.items()}
+
+    @classmethod
+    def from_settings(cls, settings: TaskSettings, database: Database, schema: str) -> TaskQueue:
+        """Make the queue that a service's settings describe."""
+        return cls(database, schema, lease_seconds=settings.task_lease_seconds, max_attempts=settings.task_max_attempts)
 
     @property
     def channel(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Event
 
-from common.change_feed import ChangeFeed, follow
-from common.cloudwatch import EVERY, CloudWatchMetrics
+from common.change_feed import ChangeFeed
 from common.database import Database
+from common.follower import start_follower
 from common.metrics import Check
 from common.orthanc import Orthanc
 from common.service import repeat, start_thread
@@ -39,12 +39,7 @@ class Ingest:
     def from_settings(cls, settings: DeidentifierSettings, application: str, connections: int = 8) -> Ingest:
         """Make clients of all peers; nothing is connected yet."""
         database = Database.from_settings(settings, application=application, max_connections=connections)
-        queue = TaskQueue(
-            database,
-            SCHEMA,
-            lease_seconds=settings.task_lease_seconds,
-            max_attempts=settings.task_max_attempts,
-        )
+        queue = TaskQueue.from_settings(settings, database, SCHEMA)
         source = Orthanc(settings.source_url, settings.source_username, settings.source_password)
         destination = Orthanc(settings.destination_url, settings.destination_username, settings.destination_password)
         return cls(settings, database, queue, source, destination)
@@ -94,13 +89,8 @@ class Ingest:
         reader = Orthanc(settings.source_url, settings.source_username, settings.source_password, timeout=(5, 15))
         feed = ChangeFeed(reader, self.queue, kind=KIND, name="source")
         reconciler = SourceReconciler(self.source, self.queue, preserve=settings.preserve_original_files)
-        start_thread("follow", follow, feed, stop)
+        start_follower(feed, self.queue, [KIND, SUBMIT], settings, stop)
         start_thread("reconcile", repeat, "reconcile", reconciler.step, stop, float(settings.reconcile_seconds))
-        start_thread("reap", repeat, "reap", self.queue.reap, stop, max(1.0, settings.task_lease_seconds / 4))
-        if settings.cloudwatch_namespace:
-            region = settings.aws_region
-            metrics = CloudWatchMetrics(self.queue, [KIND, SUBMIT], settings.cloudwatch_namespace, region=region)
-            start_thread("cloudwatch", repeat, "cloudwatch", metrics.publish, stop, EVERY)
         start_thread("prune", repeat, "prune", self.put_in_order, stop, _HOUR)
 
     def put_in_order(self) -> None:

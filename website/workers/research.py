@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Event
 
-from common.change_feed import ChangeFeed, follow
-from common.cloudwatch import EVERY, CloudWatchMetrics
+from common.change_feed import ChangeFeed
 from common.database import Database
+from common.follower import start_follower
 from common.metrics import Check
 from common.orthanc import Orthanc
 from common.service import repeat, start_thread
@@ -38,12 +38,7 @@ class Research:
     def from_settings(cls, settings: WorkerSettings, application: str, connections: int = 8) -> Research:
         """Make clients of all peers; nothing is connected yet."""
         database = Database.from_settings(settings, application=application, max_connections=connections)
-        queue = TaskQueue(
-            database,
-            SCHEMA,
-            lease_seconds=settings.task_lease_seconds,
-            max_attempts=settings.task_max_attempts,
-        )
+        queue = TaskQueue.from_settings(settings, database, SCHEMA)
         orthanc = Orthanc(settings.orthanc_url, settings.orthanc_username, settings.orthanc_password)
         return cls(settings, database, queue, orthanc)
 
@@ -60,12 +55,8 @@ class Research:
         settings = self.settings
         # A follower that hangs would hold the lock that others wait for.
         reader = Orthanc(settings.orthanc_url, settings.orthanc_username, settings.orthanc_password, timeout=(5, 15))
-        start_thread("follow", follow, ChangeFeed(reader, self.queue, kind=KIND, name="research"), stop)
-        start_thread("reap", repeat, "reap", self.queue.reap, stop, max(1.0, settings.task_lease_seconds / 4))
-        if settings.cloudwatch_namespace:
-            region = settings.aws_region
-            metrics = CloudWatchMetrics(self.queue, [KIND, EXPORT], settings.cloudwatch_namespace, region=region)
-            start_thread("cloudwatch", repeat, "cloudwatch", metrics.publish, stop, EVERY)
+        feed = ChangeFeed(reader, self.queue, kind=KIND, name="research")
+        start_follower(feed, self.queue, [KIND, EXPORT], settings, stop)
         start_thread("prune", repeat, "prune", self._prune, stop, _HOUR)
 
     def reconcile(self, stop: Event) -> None:
