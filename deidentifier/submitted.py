@@ -15,7 +15,7 @@ from common.worker import Batch
 from deidentifier.builder import DeidentifierBuilder
 from deidentifier.rules_in_force import apply
 from deidentifier.submissions import KIND, Request, Submissions
-from deidentifier.worker import Deidentify, Made, Rules, deliver, md5
+from deidentifier.worker import Deidentify, Made, Rules, deliver, discarded
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,7 @@ class SubmittedWork:
         if data is None:
             data = self._storage.read(request.source) if request.source else self._submissions.read_file(submission)
         made = self._deidentify(request)(data)
-        result = Result(
-            task,
-            "discarded",
-            source_md5=md5(data),
-            rules_sha256=made.rules_sha256,
-            detail=made.detail,
-            bytes=len(data),
-        )
+        result = discarded(task, data, made)
         if made.data is None:
             return result
         return dataclasses.replace(result, state="done", result=self._deliver(request, made, submission))

@@ -108,14 +108,7 @@ class InstanceWorker:
             return self._submitted.settle(task, task.request, data)
         with timed(KIND, "deidentify"):
             made = _approved(deidentify, data) if task.approved else deidentify(data)
-        result = Result(
-            task,
-            "discarded",
-            source_md5=md5(data),
-            rules_sha256=made.rules_sha256,
-            detail=made.detail,
-            bytes=len(data),
-        )
+        result = discarded(task, data, made)
         if made.data is None:
             return result
         with timed(KIND, "upload"):
@@ -163,6 +156,18 @@ def _approved(deidentify: Deidentify, data: bytes) -> Made:
         if exc.result is None:
             raise
         return Made(exc.result, {"approved": True, "findings": list(exc.findings)}, None)
+
+
+def discarded(task: Task, data: bytes, made: Made) -> Result:
+    """Return the result for an instance from which nothing is delivered."""
+    return Result(
+        task,
+        "discarded",
+        source_md5=md5(data),
+        rules_sha256=made.rules_sha256,
+        detail=made.detail,
+        bytes=len(data),
+    )
 
 
 def _original_gone(task: Task) -> Result:
