@@ -96,14 +96,9 @@ class OfflineSettings(StorageSettings):
 
 
 @settings
-class DeidentifierSettings(OfflineSettings, TaskSettings):
-    """What the de-identifier is told."""
+class DestinationSettings(CommonSettings):
+    """How the ingest side reaches the research Orthanc."""
 
-    source_url: str = option(
-        "RPACS_SOURCE_ORTHANC_HOSTNAME", "Base URL of the source Orthanc, which receives the originals.", parse=base_url
-    )
-    source_username: str = option("RPACS_SOURCE_ORTHANC_USERNAME", "User of the source Orthanc.")
-    source_password: str = option("RPACS_SOURCE_ORTHANC_PASSWORD", "That user's password.", secret=True)
     destination_url: str = option(
         "RPACS_DESTINATION_ORTHANC_HOSTNAME",
         "Base URL of the research Orthanc, which receives the results.",
@@ -111,6 +106,17 @@ class DeidentifierSettings(OfflineSettings, TaskSettings):
     )
     destination_username: str = option("RPACS_DESTINATION_ORTHANC_USERNAME", "User of the research Orthanc.")
     destination_password: str = option("RPACS_DESTINATION_ORTHANC_PASSWORD", "That user's password.", secret=True)
+
+
+@settings
+class DeidentifierSettings(OfflineSettings, DestinationSettings, TaskSettings):
+    """What the de-identifier is told."""
+
+    source_url: str = option(
+        "RPACS_SOURCE_ORTHANC_HOSTNAME", "Base URL of the source Orthanc, which receives the originals.", parse=base_url
+    )
+    source_username: str = option("RPACS_SOURCE_ORTHANC_USERNAME", "User of the source Orthanc.")
+    source_password: str = option("RPACS_SOURCE_ORTHANC_PASSWORD", "That user's password.", secret=True)
     preserve_original_files: bool = option(
         "RPACS_PRESERVE_ORIGINAL_FILES",
         "Keep originals in the source Orthanc after their results have arrived.",
@@ -142,16 +148,9 @@ class ReidentifySettings(CommonSettings):
 
 
 @settings
-class WithdrawSettings(CommonSettings):
+class WithdrawSettings(DestinationSettings):
     """What the command that withdraws consent is told."""
 
-    destination_url: str = option(
-        "RPACS_DESTINATION_ORTHANC_HOSTNAME",
-        "Base URL of the research Orthanc, which receives the results.",
-        parse=base_url,
-    )
-    destination_username: str = option("RPACS_DESTINATION_ORTHANC_USERNAME", "User of the research Orthanc.")
-    destination_password: str = option("RPACS_DESTINATION_ORTHANC_PASSWORD", "That user's password.", secret=True)
     withdrawal_key: str = _WITHDRAWAL_KEY
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.auth.alb_settings import AlbSettings
+from common.auth.alb_settings import NEEDED_FOR_ALB, AlbSettings, authentication_problems
 from common.errors import SettingsError
 from common.settings import (
     CommonSettings,
@@ -270,9 +270,9 @@ class WebsiteSettings(ExportSettings, AlbSettings):
         return not self.public_url.startswith("http://")
 
 
-# What each kind of authentication needs besides, and what must not stand beside it.
+# What each kind of authentication needs besides.
 _NEEDED = {
-    "alb": ("alb_arn", "aws_region", "cognito_issuer", "cognito_client_id"),
+    "alb": NEEDED_FOR_ALB,
     "oidc": ("oidc_issuer", "oidc_client_id", "public_url"),
     "local": ("accounts_file",),
 }
@@ -287,15 +287,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> WebsiteSettings:
         Lists everything that is missing, malformed or contradicts.
     """
     loaded = load(WebsiteSettings, environ)
-    variables = {field.name: field.metadata["variable"] for field in dataclasses.fields(WebsiteSettings)}
-    problems = [
-        f"{variables[name]} is missing: RPACS_AUTHENTICATION={loaded.authentication} needs it"
-        for name in _NEEDED[loaded.authentication]
-        if not getattr(loaded, name)
-    ]
-    if loaded.authentication == "local" and loaded.alb_arn:
-        # Behind a balancer that logs users in, passwords of our own would be a second, weaker door.
-        problems.append("RPACS_AUTHENTICATION=local refuses to run behind a load balancer: RPACS_ALB_ARN is set")
+    problems = authentication_problems(loaded, loaded.authentication, _NEEDED[loaded.authentication])
     if loaded.authentication == "alb" and not loaded.trusted_proxies:
         loaded = dataclasses.replace(loaded, trusted_proxies=1)
     if problems:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from common.auth.alb import AlbConfiguration
 from common.settings import option, settings, url
+
+NEEDED_FOR_ALB = ("alb_arn", "aws_region", "cognito_issuer", "cognito_client_id")
+"""The settings without which nobody can log in through a balancer."""
 
 
 @settings
@@ -45,3 +51,24 @@ class AlbSettings:
             claim_username=self.cognito_claim_username,
             claim_groups=self.cognito_claim_groups,
         )
+
+
+def authentication_problems(loaded: AlbSettings, authentication: str, needed: Sequence[str]) -> list[str]:
+    """Say what is wrong with how users log in: what is missing for it, or a weaker door beside a balancer.
+
+    Parameters
+    ----------
+    loaded
+        The service's settings, ``authentication`` among them.
+    authentication
+        How users log in.
+    needed
+        Names of the settings that it takes.
+    """
+    variables = {field.name: field.metadata["variable"] for field in dataclasses.fields(loaded)}
+    chosen = f"{variables['authentication']}={authentication}"
+    problems = [f"{variables[name]} is missing: {chosen} needs it" for name in needed if not getattr(loaded, name)]
+    if authentication == "local" and loaded.alb_arn:
+        # Behind a balancer that logs users in, passwords of our own would be a second, weaker door.
+        problems.append(f"{chosen} refuses to run behind a load balancer: RPACS_ALB_ARN is set")
+    return problems

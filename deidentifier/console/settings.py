@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
-from common.auth.alb_settings import AlbSettings
+from common.auth.alb_settings import NEEDED_FOR_ALB, AlbSettings, authentication_problems
 from common.errors import SettingsError
 from common.settings import base_url, choice, integer, load, option, random_key, settings, url
 from deidentifier.settings import DeidentifierSettings
@@ -76,7 +75,7 @@ class ConsoleSettings(DeidentifierSettings, AlbSettings):
         return self.public_url.startswith("https://")
 
 
-_NEEDED = {"local": ("accounts_file",), "alb": ("alb_arn", "aws_region", "cognito_issuer", "cognito_client_id")}
+_NEEDED = {"local": ("accounts_file",), "alb": NEEDED_FOR_ALB}
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> ConsoleSettings:
@@ -88,17 +87,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> ConsoleSettings:
         Lists everything that is missing, malformed or contradicts.
     """
     loaded = load(ConsoleSettings, environ)
-    variables = {field.name: field.metadata["variable"] for field in dataclasses.fields(ConsoleSettings)}
-    problems = [
-        f"{variables[name]} is missing: RPACS_CONSOLE_AUTHENTICATION={loaded.authentication} needs it"
-        for name in _NEEDED[loaded.authentication]
-        if not getattr(loaded, name)
-    ]
-    if loaded.authentication == "local" and loaded.alb_arn:
-        # Behind a balancer that logs users in, passwords of our own would be a second, weaker door.
-        problems.append(
-            "RPACS_CONSOLE_AUTHENTICATION=local refuses to run behind a load balancer: RPACS_ALB_ARN is set"
-        )
+    problems = authentication_problems(loaded, loaded.authentication, _NEEDED[loaded.authentication])
     if problems:
         raise SettingsError(problems)
     return loaded
