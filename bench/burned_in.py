@@ -17,18 +17,15 @@ import re
 import subprocess
 import sys
 import time
-import tracemalloc
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import data_store
-import jpeg_ls
 import numpy as np
 import pydicom.data
 import yaml
@@ -38,16 +35,15 @@ from rapidfuzz.fuzz import ratio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.burned_in_images import Sample, Text, compressed, sample
+from bench.burned_in_cost import compressed_memory, masking_cost
+from bench.burned_in_images import Sample, Text, sample
 from common.dicom_scan import scan
 from common.errors import InvalidDicomError, QuarantineError
 from common.query import any_of, match, parse
-from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.clean import Cleaned, Request, clean
 from deidentifier.pixels.finder import Finder
 from deidentifier.pixels.image import describe
 from deidentifier.pixels.local import LocalFinder
-from deidentifier.pixels.mask import mask
 from deidentifier.pixels.pictures import pictures, stored_frames
 
 _ENLARGED = 44  # height in pixels of a line that the other reader is given
@@ -145,49 +141,6 @@ def _plain(text: str) -> str:
     return re.sub(r"[^0-9a-z]", "", text.casefold())
 
 
-def masking_cost() -> dict[str, float]:
-    """Time and memory of fixed boxes on 20 uncompressed frames of 640 × 480 RGB, against copying the file."""
-    header = Dataset()
-    header.Rows, header.Columns, header.NumberOfFrames, header.SamplesPerPixel = 480, 640, 20, 3
-    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 8, 8, 7, 0
-    header.PhotometricInterpretation, header.PlanarConfiguration = "RGB", 0
-    value = np.random.default_rng(7).bytes(480 * 640 * 3 * 20)
-    boxes = [(Box(0, 0, 640, 60), Box(500, 400, 640, 480), Box(10, 100, 200, 140))]
-    masking = partial(mask, header, "1.2.840.10008.1.2.1", value, boxes, vr="OB")
-    copying = partial(bytearray, value)
-    cost = {"mask": min(_times(masking)), "copy": min(_times(copying))}
-    tracemalloc.start()
-    masking()
-    cost["memory"] = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return cost | {"file": len(value), "frame": len(value) / 20}
-
-
-def compressed_memory() -> dict[str, float]:
-    """Memory beside the file that came and the one that is made, in frames: a box in each of 12 compressed frames.
-
-    Of Python and NumPy, the spare room at the end of the new file left out; what GDCM and OpenJPEG take inside
-    themselves is theirs. pyjpegls takes its memory from Python: ``jls-codec`` is what it takes to encode one frame.
-    """
-    plain = np.random.default_rng(7).integers(0, 60, (12, 480, 640, 3), np.uint8)
-    memory = {}
-    for form in ("rle", "jls", "j2k", "jpeg-ll", "jpeg"):
-        dataset = compressed(plain, form)
-        boxes = [(Box(0, 0, 640, 60),)]
-        masking = partial(mask, dataset, dataset.file_meta.TransferSyntaxUID, dataset.PixelData, boxes, vr="OB")
-        masking()
-        tracemalloc.start()
-        masked = masking()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        memory[form] = (peak - sys.getsizeof(masked.pixel_data)) / plain[0].nbytes
-    tracemalloc.start()
-    jpeg_ls.encode_pixel_data(plain[0].tobytes(), rows=480, columns=640, samples_per_pixel=3, bits_stored=8)
-    memory["jls-codec"] = tracemalloc.get_traced_memory()[1] / plain[0].nbytes
-    tracemalloc.stop()
-    return memory
-
-
 def looked_at() -> dict[str, list[int]]:
     """For each modality of the sample files with pixels: how many there are, and how many the default labels read."""
     labels = yaml.safe_load((resources.files("deidentifier.pixels") / "labels.yaml").read_text())["Labels"]
@@ -211,15 +164,6 @@ def mixed_share(counts: dict[str, list[int]]) -> float:
     others = [counts[name] for name in ("CT", "MR", "CR")]
     rate = sum(read for _, read in others) / sum(seen for seen, _ in others)
     return _ULTRASOUND * counts["US"][1] / counts["US"][0] + (1 - _ULTRASOUND) * rate
-
-
-def _times(function: Any) -> list[float]:
-    times = []
-    for _ in range(15):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return times
 
 
 def main() -> int:

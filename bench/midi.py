@@ -25,7 +25,7 @@ from pydicom.dataset import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.deidentify import peer_commands
+from bench.deidentify_peers import peer_commands
 from bench.goals import Benchmark, arguments
 from bench.midi_files import Check, Made, make_collection, write
 from common.errors import ResearchPacsError
