@@ -22,7 +22,9 @@ import pydicom
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.goals import Benchmark, arguments
-from bench.leak_probe_files import CT, IODS, Probe, build_probe
+from bench.leak_probe_files import build_probe
+from bench.leak_probe_iods import IODS, STORAGE
+from bench.leak_probe_marks import Probe
 from common.errors import QuarantineError
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
@@ -70,7 +72,7 @@ def _value(dataset: pydicom.Dataset, path: str) -> str | None:
 
 def quarantined(engine: Deidentifier) -> Iterator[str]:
     """Yield what is let through though nobody can tell what it holds."""
-    for name, sop_class in (("encapsulated PDF", f"{CT}104.1"), ("private SOP class", "1.3.12.2.1107.5.9.1")):
+    for name, sop_class in (("encapsulated PDF", f"{STORAGE}104.1"), ("private SOP class", "1.3.12.2.1107.5.9.1")):
         probe = build_probe("SC")
         probe.dataset.SOPClassUID = sop_class
         buffer = io.BytesIO()

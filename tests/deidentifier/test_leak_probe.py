@@ -3,7 +3,8 @@
 import pytest
 
 from bench.leak_probe import lost, survivors
-from bench.leak_probe_files import IODS, build_probe
+from bench.leak_probe_files import build_probe
+from bench.leak_probe_iods import IODS
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
 from deidentifier.rules_file import load_rules
