@@ -23,8 +23,8 @@ from common.settings import load
 from website.exports.build import build_export_services, build_requests
 from website.exports.choices import FORMATS, LAYOUTS, SYNTAXES
 from website.exports.destinations import STORAGE_CLASSES
+from website.exports.export import Export
 from website.exports.job import ExportServices
-from website.exports.store import Export
 from website.settings import ExportWorkerSettings
 
 _EVERY = 1.0

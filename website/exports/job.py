@@ -17,11 +17,12 @@ from website.exports.bucket import Bucket, BucketRefusedError
 from website.exports.credentials import RoleSource, session_of
 from website.exports.destinations import DestinationsFile
 from website.exports.endpoints import Endpoints
+from website.exports.export import Export
 from website.exports.items import Item, Items
 from website.exports.keys import IDENTITY, Identity
 from website.exports.notify import Notifier
 from website.exports.objects import ObjectMaker
-from website.exports.store import Export, Exports
+from website.exports.store import Exports
 from website.exports.transfer import Transfer, Work
 from website.index import Index
 from website.permissions import PermissionsFile

@@ -11,8 +11,8 @@ from typing import Any
 
 from common import __version__
 from website.exports.bucket import Bucket, Sent
+from website.exports.export import Export
 from website.exports.items import Items
-from website.exports.store import Export
 
 _PIECE = 1 << 18
 MANIFEST, FAILURES, COMPLETE = "manifest.csv", "failures.csv", "export.json"

@@ -14,7 +14,7 @@ import urllib3
 
 from common.errors import RefusedError
 from common.metrics import ERRORS
-from website.exports.store import Export
+from website.exports.export import Export
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,10 @@ from website.exports.choices import Choices, read_choices
 from website.exports.credentials import Keys, RoleSource, read_keys, session_of
 from website.exports.destinations import Destination, DestinationsFile, read_destination
 from website.exports.endpoints import Endpoints
+from website.exports.export import NewExport
 from website.exports.keys import ENDINGS, IDENTITY, Identity, base_key
 from website.exports.notify import Notifier
-from website.exports.store import Exports, NewExport
+from website.exports.store import Exports
 from website.index import Index
 from website.permissions import Access
 

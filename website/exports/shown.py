@@ -6,7 +6,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import Any
 
-from website.exports.store import Export
+from website.exports.export import Export
 
 
 def as_json(export: Export) -> dict[str, Any]:

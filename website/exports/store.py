@@ -13,9 +13,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -23,97 +22,13 @@ from common.database import Cursor, Database, load_statements
 from common.errors import NotFoundError, RefusedError, StatementError
 from common.sealing import Seal
 from common.tasks import Asked, TaskQueue
-from website.exports.choices import Choices
 from website.exports.credentials import KEYS_LIVE_HOURS, Keys
 from website.exports.destinations import Destination
+from website.exports.export import Export, NewExport
 
 KIND = "export"
 _SQL = Path(__file__).with_name("store.sql")
 _LOCK = "research.exports.admit"
-
-
-@dataclass(frozen=True)
-class Export:
-    """One job, as its row says."""
-
-    id: str
-    user: str
-    state: str
-    wish: str | None
-    reason: str | None
-    query: str
-    english: str
-    filter: str
-    counts: Mapping[str, int]
-    choices: Choices
-    destination: Destination
-    purpose: str | None
-    notify: str | None
-    run: int
-    listed: bool
-    instances: int
-    sent: int
-    failed: int
-    objects: int
-    bytes: int
-    rate: float
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> Export:
-        """Make it of a row of the statements ``read`` and ``list``."""
-        values = dict(zip((each.name for each in fields(cls)), row, strict=True))
-        choices, destination = Choices(**values["choices"]), Destination(**values["destination"])
-        return cls(**{**values, "id": str(values["id"]), "choices": choices, "destination": destination})
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether nothing happens any more by itself."""
-        return self.state in ("done", "failed", "cancelled")
-
-    @property
-    def done(self) -> int:
-        """Instances that were sent or have failed."""
-        return self.sent + self.failed
-
-    @property
-    def share(self) -> float:
-        """How much is done, from 0 to 1."""
-        return 1.0 if self.state == "done" else self.done / self.instances if self.instances else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds until the end at the rate of late; None where unknown."""
-        return (self.instances - self.done) / self.rate if self.state == "running" and self.rate > 0 else None
-
-    @property
-    def can(self) -> frozenset[str]:
-        """What its user may ask of it now."""
-        asked = {
-            "queued": {"pause", "cancel"},
-            "running": {"pause", "cancel"} if self.wish is None else set(),
-            "paused": {"resume", "cancel"},
-            "done": {"rerun"} if self.failed else set(),
-            "failed": {"resume"},
-        }
-        return frozenset(asked.get(self.state, set()))
-
-
-@dataclass(frozen=True)
-class NewExport:
-    """What a job is made of."""
-
-    user: str
-    query: str
-    english: str
-    filter: str
-    counts: Mapping[str, int]
-    choices: Choices
-    destination: Destination
-    purpose: str | None = None
-    notify: str | None = None
 
 
 class Exports:

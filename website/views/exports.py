@@ -17,10 +17,10 @@ from website.context import current_access, current_index, services
 from website.exports.choices import FORMATS, LAYOUTS, SYNTAXES, read_choices
 from website.exports.credentials import read_keys
 from website.exports.destinations import KINDS, STORAGE_CLASSES
+from website.exports.export import Export
 from website.exports.items import Items
 from website.exports.manifest import FAILURE_COLUMNS
 from website.exports.shown import as_json, fetch_commands
-from website.exports.store import Export
 from website.guard import purpose_of_use, requires
 from website.tables import stream_csv
 

@@ -14,9 +14,9 @@ from common.orthanc import Orthanc
 from common.settings import load
 from common.tasks import TaskQueue
 from website.exports.build import build_export_services, build_requests
+from website.exports.export import Export
 from website.exports.job import ExportJob, ExportServices
 from website.exports.request import Requests
-from website.exports.store import Export
 from website.index import Index, build_document
 from website.settings import ExportWorkerSettings
 
