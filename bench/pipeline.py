@@ -90,11 +90,11 @@ def _cpu(servers: PipelineServers) -> dict[str, float]:
 
 def main() -> int:
     given = arguments(__doc__.splitlines()[0])
-    given.add_argument("--count", type=int, default=0, help="slices (1000; --quick: 200)")
+    given.add_argument("--count", type=int, default=0, help="slices (2000; --quick: 200)")
     given.add_argument("--processes", default="1", help="of the de-identifier")
     given.add_argument("--threads", default="4", help="of each")
     options = given.parse_args()
-    count = options.count or (200 if options.quick else 1000)
+    count = options.count or (200 if options.quick else 2000)
     singles = 10 if options.quick else 50
     benchmark = Benchmark("pipeline")
     folder = Path(tempfile.mkdtemp(prefix="rpacs-bench-"))
