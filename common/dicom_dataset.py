@@ -78,9 +78,7 @@ class DataSet:
         head = element[0]
         if head.vr == "SQ":
             return ["(item)"] * len(self.items(element))
-        if (
-            head.vr not in READABLE
-        ):  # nothing is told of its bytes, which may be gigabytes of pixels: they are not copied
+        if head.vr not in READABLE:  # its bytes, which may be gigabytes of pixels, are not copied
             return [""] if element[3] > element[2] else []
         return decode_values(self.raw(element), head.vr, self.encodings, self.syntax.order)
 

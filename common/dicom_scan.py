@@ -40,7 +40,8 @@ class Scan:
     Attributes
     ----------
     data
-        The bytes that all offsets count in: the file's own; for a deflated file, the inflated data set's.
+        The bytes that all offsets count in: the file's own; for a deflated file, the inflated data set's, while those
+        of ``meta`` count in the file (``meta.scan.data``).
     transfer_syntax
         UID of the transfer syntax that the data set is in (what its bytes are, where the file says otherwise).
     meta
@@ -120,9 +121,9 @@ def scan(data: bytes | bytearray | memoryview, *, max_inflated: int = MAX_INFLAT
     start = _read_meta(found)
     declared = _meta_text(found, 0x00020010)
     if declared == DEFLATED:
-        found.data = _inflate(data, start, max_inflated)
-        found.walk = Walk(found.data)
-        start = 0
+        # The offsets of the file meta information go on to count in the file, of which it has a scan of its own.
+        meta, found.meta = found.meta, None
+        found, start = Scan(_inflate(data, start, max_inflated), meta=meta), 0
     syntax = _detect(found.data, start, declared)
     found.transfer_syntax = _uid_of(syntax, declared)
     found.dataset = DataSet(found, syntax, start, len(found.data), [])

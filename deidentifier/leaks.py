@@ -235,6 +235,8 @@ def _confirm(
     """Find the elements, and leave out what is there on purpose or by chance."""
     found = where.scan
     leaves = [*(_leaves(found.meta) if found.meta else ()), *_leaves(found.dataset)]
+    # The file meta information of a deflated file has offsets of its own.
+    placed = [leaf for leaf in leaves if leaf.dataset.scan is found]
 
     def leak(leaf: _Leaf, kind: str) -> Iterator[Leak]:
         if not expected.on_purpose(leaf.heads):
@@ -246,7 +248,7 @@ def _confirm(
                 if leaf.heads[-1].vr in _TEXT and _has_word(leaf, text):
                     yield from leak(leaf, kind)
             continue
-        at = next((leaf for leaf in leaves if leaf.start <= offset < leaf.end), None)
+        at = next((leaf for leaf in placed if leaf.start <= offset < leaf.end), None)
         if at is None:
             yield Leak("outside the data set", "", kind)
         elif not _by_chance(at, text):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.data import get_testdata_files
+from pydicom.data import get_testdata_file, get_testdata_files
 from pydicom.dataset import Dataset
 
 from common.dicom_dataset import DataSet
-from common.dicom_scan import scan
+from common.dicom_scan import DEFLATED, scan
 from common.errors import InvalidDicomError
 from common.tags import parse_tag_path
 
@@ -114,3 +114,10 @@ def test_files_of_the_same_layout_are_told_from_files_that_only_begin_alike():
     assert [found.value(0x00100010 + number) for number in range(24)] == other
     with pytest.raises(InvalidDicomError):
         scan(data(*same)[:-2])
+
+
+def test_the_file_meta_information_of_a_deflated_file_is_its_own():
+    path = get_testdata_file("image_dfl.dcm", download=False)
+    scanned = scan(Path(path).read_bytes())
+    assert scanned.values((0x00020010,)) == [DEFLATED]
+    assert scanned.values((0x00020002,)) == scanned.values((0x00080016,)) == ["1.2.840.10008.5.1.4.1.1.7"]

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from common.dicom_scan import scan
 from deidentifier.deidentify import Deidentifier
@@ -27,9 +27,9 @@ def engine(more="", on_leak="", profile=PROFILE):
     return Deidentifier(load_rules(head + frame + profile + more), MemoryMappings())
 
 
-def to_bytes(dataset):
+def to_bytes(dataset, syntax=ExplicitVRLittleEndian):
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = CT
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
@@ -92,6 +92,18 @@ def test_every_way_of_writing_is_found(text, kind):
         engine().deidentify(to_bytes(planted(text)))
     assert {"path": "BadPixelImage", "rule": "no rule", "class": kind} in caught.value.findings
     assert "Quimby" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", range(100, 320, 6))
+def test_in_a_deflated_file_a_place_is_one_of_the_inflated_data_set(place):
+    """Not of the file meta information, which is not deflated, and has numbers in it that are no text."""
+    text = "A" * (place - 8) + "QUIMBY"
+    dataset = instance(ImageType=[text[at : at + 14] for at in range(0, len(text), 14)])
+    dataset.ImageType = [*dataset.ImageType[:-1], "QUIMBY"]
+    outcome = engine(profile="    DeleteTags: [{TagPatterns: PatientName, Action: Empty}]\n").deidentify(
+        to_bytes(dataset, DeflatedExplicitVRLittleEndian)
+    )
+    assert ("ImageType", "name") in {(leak.path, leak.kind) for leak in outcome.leaks}
 
 
 def test_short_values_are_words_of_text():
