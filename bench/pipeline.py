@@ -7,6 +7,7 @@ the indexer; then single sends on the idle platform.
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import sys
@@ -91,8 +92,8 @@ def _cpu(servers: PipelineServers) -> dict[str, float]:
 def main() -> int:
     given = arguments(__doc__.splitlines()[0])
     given.add_argument("--count", type=int, default=0, help="slices (2000; --quick: 200)")
-    given.add_argument("--processes", default="1", help="of the de-identifier")
-    given.add_argument("--threads", default="4", help="of each")
+    given.add_argument("--processes", default=str(os.cpu_count() or 1), help="of the de-identifier (one for each core)")
+    given.add_argument("--threads", default="2", help="of each (2)")
     options = given.parse_args()
     count = options.count or (200 if options.quick else 2000)
     singles = 10 if options.quick else 50
