@@ -20,7 +20,9 @@ REFRESH_SECONDS = 2.0
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
 _PSEUDONYMS = """
 SELECT DISTINCT replacement FROM ingest.mappings
-WHERE kind = 'TEXT' AND original = %(patient)s AND (scope_type = 'Always' OR scope_value = %(patient)s)
+WHERE kind = 'TEXT' AND original = ANY (%(spellings)s)
+  AND (scope_type = 'Always' OR scope_value = ANY (%(spellings)s)
+       OR %(ignore_case)s AND lower(scope_value) = ANY (%(spellings)s))
 """
 # Of its patient a row knows by its scope value; those of UIDs by the research UIDs that were deleted; those of narrower
 # scopes by the original UIDs that these stand for.
@@ -33,8 +35,9 @@ WITH uids AS (
   RETURNING 1
 ), own AS (
   DELETE FROM ingest.mappings
-  WHERE (scope_type = 'SamePatient' AND scope_value = %(patient)s)
-     OR (kind = 'TEXT' AND scope_type = 'Always' AND original = %(patient)s)
+  WHERE (scope_type = 'SamePatient' AND scope_value = ANY (%(spellings)s))
+     OR (scope_type = 'SamePatient' AND %(ignore_case)s AND lower(scope_value) = ANY (%(spellings)s))
+     OR (kind = 'TEXT' AND scope_type = 'Always' AND original = ANY (%(spellings)s))
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM uids) + (SELECT count(*) FROM narrower) + (SELECT count(*) FROM own)
@@ -73,17 +76,20 @@ class Withdrawals:
             self._read_at = time.monotonic()
         if self._hashes and not self._key:
             raise QuarantineError("patients have withdrawn their consent, but RPACS_WITHDRAWAL_KEY is not set")
-        return bool(self._hashes) and self.hash(patient_id) in self._hashes
+        return bool(self._hashes) and not self._hashes.isdisjoint(
+            (self.hash(patient_id), self.hash(patient_id, ignore_case=True))
+        )
 
-    def hash(self, patient_id: str) -> bytes:
-        """Return the keyed hash of a Patient ID."""
-        return hmac.digest(self._key, normal(patient_id).encode("utf-8", "surrogatepass"), "sha256")
+    def hash(self, patient_id: str, *, ignore_case: bool = False) -> bytes:
+        """Return the keyed hash of a Patient ID; ``ignore_case``: of all that differ from it in case alone."""
+        text = "ignore case\0" + normal(patient_id).casefold() if ignore_case else normal(patient_id)
+        return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256")
 
-    def block(self, patient_id: str) -> None:
+    def block(self, patient_id: str, *, ignore_case: bool = False) -> None:
         """Take nothing of a patient any more."""
         with self._database.transaction() as cursor:
             statement = "INSERT INTO ingest.withdrawals (patient) VALUES (%s) ON CONFLICT DO NOTHING"
-            cursor.execute(statement, (self.hash(patient_id),))
+            cursor.execute(statement, (self.hash(patient_id, ignore_case=ignore_case),))
 
     def _read(self) -> frozenset[bytes]:
         return frozenset(bytes(row[0]) for row in self._database.call("SELECT patient FROM ingest.withdrawals", ()))
@@ -98,14 +104,25 @@ class Withdrawal:
         Logged in as the role that owns the schema.
     research
         The research Orthanc.
+    ignore_case
+        Patient IDs that differ in case alone are one patient's, as for rules with ``IgnoreCase``.
     """
 
-    def __init__(self, database: Database, research: Orthanc, withdrawals: Withdrawals) -> None:
+    def __init__(
+        self, database: Database, research: Orthanc, withdrawals: Withdrawals, *, ignore_case: bool = False
+    ) -> None:
         self._database, self._research, self._withdrawals = database, research, withdrawals
+        self._ignore_case = ignore_case
 
     def block(self, patient_id: str) -> None:
         """Take nothing of the patient any more."""
-        self._withdrawals.block(patient_id)
+        self._withdrawals.block(patient_id, ignore_case=self._ignore_case)
+
+    def is_known_in_lower_case(self, patient_id: str) -> bool:
+        """Tell whether only the lower case of a Patient ID has a pseudonym: rules with ``IgnoreCase`` keep that."""
+        spelling = indexed(normal(patient_id).casefold())
+        parameters = {"spellings": [spelling], "ignore_case": True}
+        return spelling != indexed(normal(patient_id)) and bool(self._database.call(_PSEUDONYMS, parameters))
 
     def delete_instances(self, patient_id: str) -> Iterator[tuple[str, ...]]:
         """Delete the research instances; yields the UIDs of each, the SOP Instance UID last."""
@@ -121,9 +138,14 @@ class Withdrawal:
 
     def erase(self, patient_id: str, uids: Sequence[str]) -> int:
         """Erase the mappings of the patient, and those of the UIDs that were deleted; returns how many."""
-        ((count,),) = self._database.call(_ERASE, {"patient": indexed(normal(patient_id)), "uids": [*uids]})
+        ((count,),) = self._database.call(_ERASE, {**self._of(patient_id), "uids": [*uids]})
         return int(count)
 
+    def _of(self, patient_id: str) -> dict[str, object]:
+        """Return what finds the mappings of a patient."""
+        spellings = [normal(patient_id), *([normal(patient_id).casefold()] if self._ignore_case else [])]
+        return {"spellings": [indexed(spelling) for spelling in spellings], "ignore_case": self._ignore_case}
+
     def _pseudonyms(self, patient_id: str) -> list[str]:
-        rows = self._database.call(_PSEUDONYMS, {"patient": indexed(normal(patient_id))})
+        rows = self._database.call(_PSEUDONYMS, self._of(patient_id))
         return [str(row[0]) for row in rows if str(row[0]).strip() and not set(str(row[0])) & set("*?\\")]

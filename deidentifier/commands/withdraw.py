@@ -24,10 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--patients", type=Path, required=True, metavar="FILE", help="Patient IDs, one a line")
     parser.add_argument("--output", required=True, metavar="FILE", help="research UIDs of what was deleted")
+    help_ = "Patient IDs that differ in case alone are one patient's: where the rules have IgnoreCase"
+    parser.add_argument("--ignore-case", action="store_true", help=help_)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Block, delete, look again for what was on its way, erase."""
+    """Block, delete, look again for what was on its way, erase; 1 where a patient may have been missed."""
     settings = load(WithdrawSettings)
     if not settings.withdrawal_key:
         raise ConfigurationError(
@@ -36,10 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     patients = list(dict.fromkeys(normal(line) for line in arguments.patients.read_text().splitlines() if line.strip()))
     database = Database.from_settings(settings, application="deidentifier-withdraw", max_connections=1)
     research = Orthanc(settings.destination_url, settings.destination_username, settings.destination_password)
-    work = Withdrawal(database, research, Withdrawals(database, settings.withdrawal_key))
+    withdrawals = Withdrawals(database, settings.withdrawal_key)
+    work = Withdrawal(database, research, withdrawals, ignore_case=arguments.ignore_case)
     deleted: dict[str, list[tuple[str, ...]]] = {patient: [] for patient in patients}
     for patient in patients:
         work.block(patient)
+    otherwise = sum(map(work.is_known_in_lower_case, [] if arguments.ignore_case else patients))
     with open_private(arguments.output) as file:
         file.write("# SOP Instance UIDs of research instances that were deleted, as exports --holding takes them\n")
         for wait in (0.0, 2 * REFRESH_SECONDS):  # the second time, for what workers had begun before the block
@@ -54,4 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = sum(not each for each in deleted.values())
     if unknown:
         print(f"of {unknown} patients no research instance was found", file=sys.stderr)
-    return 0
+    if otherwise:
+        print(
+            f"of {otherwise} patients the Patient ID in lower case has a pseudonym: if the rules have IgnoreCase for "
+            "PatientID, run this again with --ignore-case",
+            file=sys.stderr,
+        )
+    return 1 if otherwise else 0

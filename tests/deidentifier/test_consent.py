@@ -138,6 +138,16 @@ def test_predefined_pseudonyms(ingest_database, monkeypatch, tmp_path, capsys):
 
 
 # -------------------------------------------------------------------------------------------------------- withdrawal
+def may_withdraw(monkeypatch, database, orthanc):
+    environ = database.environ(database.server.superuser) | {
+        "RPACS_DESTINATION_ORTHANC_HOSTNAME": orthanc.url,
+        "RPACS_DESTINATION_ORTHANC_USERNAME": orthanc.username,
+        "RPACS_DESTINATION_ORTHANC_PASSWORD": orthanc.password,
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+
 def test_withdrawing_deletes_erases_and_blocks(ingest_database, research_orthanc, monkeypatch, tmp_path, capsys):
     mappings = PostgresMappings(ingest_database.login("rpacs_deidentifier"))
     engine = Deidentifier(RULES, mappings)
@@ -146,13 +156,7 @@ def test_withdrawing_deletes_erases_and_blocks(ingest_database, research_orthanc
     other = engine.deidentify(instance("P-000078", 3)).data
     for data in (*ours, other):
         orthanc.upload(data)
-    environ = ingest_database.environ(ingest_database.server.superuser) | {
-        "RPACS_DESTINATION_ORTHANC_HOSTNAME": research_orthanc.url,
-        "RPACS_DESTINATION_ORTHANC_USERNAME": research_orthanc.username,
-        "RPACS_DESTINATION_ORTHANC_PASSWORD": research_orthanc.password,
-    }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+    may_withdraw(monkeypatch, ingest_database, research_orthanc)
     patients, output = tmp_path / "patients", tmp_path / "uids"
     patients.write_text("P-000077\n")
     command = ["withdraw", "--patients", str(patients), "--output", str(output)]
@@ -179,3 +183,44 @@ def test_withdrawing_deletes_erases_and_blocks(ingest_database, research_orthanc
     assert blocked.deidentify(instance("P-000078", 3)).data == other
     with pytest.raises(QuarantineError, match="RPACS_WITHDRAWAL_KEY"):
         Withdrawals(database, "").holds("P-000078")
+
+
+IGNORING_CASE = load_rules("""
+Labels: []
+ScopeToForward: {Labels: ALL}
+Transformations:
+  - Scope: {Labels: ALL}
+    RandomizeText:
+      - {TagPatterns: PatientID, ReuseMapping: Always, IgnoreCase: true}
+      - {TagPatterns: PatientName, ReuseMapping: SamePatient}
+    RandomizeUID: [{TagPatterns: [SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID]}]
+""")
+
+
+def test_a_patient_whose_id_comes_in_any_case(ingest_database, research_orthanc, monkeypatch, tmp_path, capsys):
+    """Mappings with IgnoreCase know the ID in lower case only: what may be missed is said, and found when asked for."""
+    mappings = PostgresMappings(ingest_database.login("rpacs_deidentifier"))
+    engine = Deidentifier(IGNORING_CASE, mappings)
+    orthanc = Orthanc(research_orthanc.url, *research_orthanc.auth)
+    results = [engine.deidentify(instance(*given)).data for given in (("Pat-77", 1), ("pAT-77", 2), ("Pat-78", 3))]
+    assert len({pydicom.dcmread(io.BytesIO(data)).PatientID for data in results}) == 2
+    for data in results:
+        orthanc.upload(data)
+    may_withdraw(monkeypatch, ingest_database, research_orthanc)
+    monkeypatch.setenv("RPACS_WITHDRAWAL_KEY", KEY)
+    patients = tmp_path / "patients"
+    patients.write_text("PAT-77\n")
+    command = ["withdraw", "--patients", str(patients), "--output"]
+    assert main([*command, str(tmp_path / "first")]) == 1
+    assert "--ignore-case" in capsys.readouterr().err
+    assert orthanc.count_instances() == 3
+    assert main([*command, str(tmp_path / "second"), "--ignore-case"]) == 0
+    assert orthanc.count_instances() == 1
+    with ingest_database.owner.transaction() as cursor:
+        cursor.execute("SELECT lower(m::text) FROM ingest.mappings AS m")
+        left = "\n".join(row for (row,) in cursor.fetchall())
+    assert "pat-77" not in left
+    assert "pat-78" in left
+    withdrawn = Withdrawals(ingest_database.login("rpacs_deidentifier"), KEY).holds
+    assert withdrawn("pAt-77")
+    assert not withdrawn("pat-78")
