@@ -119,7 +119,7 @@ class Withdrawal:
         self._withdrawals.block(patient_id, ignore_case=self._ignore_case)
 
     def is_known_in_lower_case(self, patient_id: str) -> bool:
-        """Tell whether only the lower case of a Patient ID has a pseudonym: rules with ``IgnoreCase`` keep that."""
+        """Tell whether the lower case of a Patient ID has a pseudonym: rules with ``IgnoreCase`` keep it so."""
         spelling = indexed(normal(patient_id).casefold())
         parameters = {"spellings": [spelling], "ignore_case": True}
         return spelling != indexed(normal(patient_id)) and bool(self._database.call(_PSEUDONYMS, parameters))
