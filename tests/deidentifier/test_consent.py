@@ -138,17 +138,9 @@ def test_predefined_pseudonyms(ingest_database, monkeypatch, tmp_path, capsys):
 
 
 # -------------------------------------------------------------------------------------------------------- withdrawal
-def may_withdraw(monkeypatch, database, orthanc):
-    environ = database.environ(database.server.superuser) | {
-        "RPACS_DESTINATION_ORTHANC_HOSTNAME": orthanc.url,
-        "RPACS_DESTINATION_ORTHANC_USERNAME": orthanc.username,
-        "RPACS_DESTINATION_ORTHANC_PASSWORD": orthanc.password,
-    }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-
-
-def test_withdrawing_deletes_erases_and_blocks(ingest_database, research_orthanc, monkeypatch, tmp_path, capsys):
+def test_withdrawing_deletes_erases_and_blocks(
+    ingest_database, research_orthanc, log_in_to_withdraw, monkeypatch, tmp_path, capsys
+):
     mappings = PostgresMappings(ingest_database.login("rpacs_deidentifier"))
     engine = Deidentifier(RULES, mappings)
     orthanc = Orthanc(research_orthanc.url, research_orthanc.username, research_orthanc.password)
@@ -156,7 +148,7 @@ def test_withdrawing_deletes_erases_and_blocks(ingest_database, research_orthanc
     other = engine.deidentify(instance("P-000078", 3)).data
     for data in (*ours, other):
         orthanc.upload(data)
-    may_withdraw(monkeypatch, ingest_database, research_orthanc)
+    log_in_to_withdraw()
     patients, output = tmp_path / "patients", tmp_path / "uids"
     patients.write_text("P-000077\n")
     command = ["withdraw", "--patients", str(patients), "--output", str(output)]
@@ -197,7 +189,9 @@ Transformations:
 """)
 
 
-def test_a_patient_whose_id_comes_in_any_case(ingest_database, research_orthanc, monkeypatch, tmp_path, capsys):
+def test_a_patient_whose_id_comes_in_any_case(
+    ingest_database, research_orthanc, log_in_to_withdraw, monkeypatch, tmp_path, capsys
+):
     """Mappings with IgnoreCase know the ID in lower case only: what may be missed is said, and found when asked for."""
     mappings = PostgresMappings(ingest_database.login("rpacs_deidentifier"))
     engine = Deidentifier(IGNORING_CASE, mappings)
@@ -206,7 +200,7 @@ def test_a_patient_whose_id_comes_in_any_case(ingest_database, research_orthanc,
     assert len({pydicom.dcmread(io.BytesIO(data)).PatientID for data in results}) == 2
     for data in results:
         orthanc.upload(data)
-    may_withdraw(monkeypatch, ingest_database, research_orthanc)
+    log_in_to_withdraw()
     monkeypatch.setenv("RPACS_WITHDRAWAL_KEY", KEY)
     patients = tmp_path / "patients"
     patients.write_text("PAT-77\n")

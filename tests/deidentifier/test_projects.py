@@ -274,7 +274,9 @@ def test_reidentify_tells_the_project(ingest_database, worker, monkeypatch, caps
         assert f"TEXT\tAlways\t{pseudonym}\tP-000077\t{project}" in lines
 
 
-def test_withdrawal_reaches_every_project(ingest_database, research_orthanc, worker, codes, monkeypatch, tmp_path):
+def test_withdrawal_reaches_every_project(
+    ingest_database, research_orthanc, worker, codes, log_in_to_withdraw, monkeypatch, tmp_path
+):
     assert main(["import-pseudonyms", codes("PatientID,SubjectCode,Project", "P-000077,A-001,TRIAL-A")]) == 0
     engine = Deidentifier(rules(), worker)
     orthanc = Orthanc(research_orthanc.url, research_orthanc.username, research_orthanc.password)
@@ -285,14 +287,8 @@ def test_withdrawal_reaches_every_project(ingest_database, research_orthanc, wor
         buffer = io.BytesIO()
         result.save_as(buffer)
         orthanc.upload(buffer.getvalue())
-    environ = ingest_database.environ(ingest_database.server.superuser) | {
-        "RPACS_DESTINATION_ORTHANC_HOSTNAME": research_orthanc.url,
-        "RPACS_DESTINATION_ORTHANC_USERNAME": research_orthanc.username,
-        "RPACS_DESTINATION_ORTHANC_PASSWORD": research_orthanc.password,
-        "RPACS_WITHDRAWAL_KEY": KEY,
-    }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+    log_in_to_withdraw()
+    monkeypatch.setenv("RPACS_WITHDRAWAL_KEY", KEY)
     patients = tmp_path / "patients"
     patients.write_text("P-000077\n")
     assert main(["withdraw", "--patients", str(patients), "--output", str(tmp_path / "uids")]) == 0
