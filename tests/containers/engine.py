@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,7 @@ class Engine:
         _install()
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._answers():
-            return  # of a run that is still going on, or was killed
+            self._stop_abandoned()
         command = ["dockerd", "--data-root", str(self.folder / "images"), "--exec-root", str(self.folder / "run")]
         command += ["--host", f"unix://{self.socket}", "--pidfile", str(self.folder / "docker.pid")]
         with (self.folder / "dockerd.log").open("wb") as log:
@@ -95,6 +96,21 @@ class Engine:
         if not self._answers():
             tail = (self.folder / "dockerd.log").read_text(errors="replace").splitlines()[-5:]
             raise UnavailableError("the Docker engine does not start:\n" + "\n".join(tail))
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what a run that was killed left: its volumes have other passwords than ours. Images stay."""
+        if left := self.docker("ps", "-aq").split():
+            self.docker("rm", "--force", "--volumes", *left)
+        if left := self.docker("volume", "ls", "-q").split():
+            self.docker("volume", "rm", "--force", *left)
+        self.docker("network", "prune", "--force")
+
+    def _stop_abandoned(self) -> None:
+        """Stop the engine of a run that was killed: tests/containers/run.sh lets only one go on at a time."""
+        process = int((self.folder / "docker.pid").read_text())
+        os.kill(process, signal.SIGTERM)
+        wait_until(lambda: not Path(f"/proc/{process}").exists(), "the end of an abandoned Docker engine", 60)
 
     def stop(self) -> None:
         """Stop the engine, if it was started here; its containers go with it."""

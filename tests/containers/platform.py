@@ -119,12 +119,12 @@ class Compose:
 
     def up(self, *arguments: str, services: tuple[str, ...] = EVERYTHING, seconds: float = 240) -> None:
         """Start everything that the profiles name, and wait until some services are healthy."""
-        self("up", "-d", "--no-build", *arguments)
         try:
+            self("up", "-d", "--no-build", *arguments, timeout=seconds)
             wait_until(lambda: self.healthy(*services), "healthy containers", seconds)
-        except AssertionError as exc:
+        except (AssertionError, subprocess.TimeoutExpired) as exc:
             ill = [service for service in services if not self.healthy(service)]
-            logs = self("logs", "--no-color", "--tail", "20", *ill)
+            logs = self("logs", "--no-color", "--tail", "20", *ill, *ONE_SHOT)
             raise AssertionError(f"{exc}: {', '.join(ill)} are not healthy\n{self('ps')}\n{logs}") from None
 
     def down(self) -> None:
