@@ -11,12 +11,12 @@ compile() {
 compile --extra deidentifier --extra ocr --extra ner --extra website --extra demo --extra test --extra check --output-file requirements/dev.lock
 compile --extra deidentifier --constraint requirements/dev.lock --output-file requirements/deidentifier.lock
 # What finding text in pixels, and names in text, takes besides: layers of their own in the image, so they hold nothing
-# that the other has.
+# that the other has; what that one needs for older Pythons only is not in the image.
 for extra in ocr ner; do
   # shellcheck disable=SC2046 # a word for each package
   compile --extra deidentifier --extra "$extra" --constraint requirements/dev.lock \
     --output-file "requirements/$extra.lock" \
-    $(sed -nE 's/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements/deidentifier.lock | sort -u)
+    $(sed -nE '/python_full_version </d; s/^([a-z0-9-]+)==.*/--no-emit-package \1/p' requirements/deidentifier.lock | sort -u)
 done
 compile --extra website --constraint requirements/dev.lock --output-file requirements/website.lock
 compile --extra deidentifier --extra ocr --extra website --extra demo --constraint requirements/dev.lock \

@@ -60,7 +60,7 @@ class Recogniser:
     library
         spaCy's version.
     labels
-        Of the entities that count.
+        Of the entities that count, those that the model knows.
 
     Raises
     ------
@@ -111,6 +111,8 @@ class Recogniser:
                 f"RPACS_NER_LABELS: the model {model} (RPACS_NER_MODEL) does not know {', '.join(missing)}: "
                 f"its labels are {', '.join(sorted(known)[:30]) or 'none'}"
             )
+        # What no entity of this model can be is nothing to name in a statement.
+        self.labels = tuple(label for label in self.labels if label in known)
 
 
 def recogniser(model: str, labels: Collection[str]) -> Recogniser | None:

@@ -12,11 +12,18 @@ import pytest
 from botocore.config import Config
 
 from tests.containers.engine import wait_until
-from tests.containers.platform import INGEST_SIDE, RESEARCH_SIDE, Compose, find
+from tests.containers.images import DEBIAN
+from tests.containers.platform import INGEST_SIDE, RESEARCH_SIDE, ROOT, Compose, find
 from tests.containers.test_smoke import send
 from tests.helpers.slices import make_slice
 
 EXPORTS = "research-pacs-exports"
+MAKE_MODEL = """
+import spacy
+pipeline = spacy.blank("en")
+pipeline.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "Weatherby"}])
+pipeline.to_disk("/made/ner")
+"""
 
 
 def uids(compose: Compose, series: int) -> set[str]:
@@ -124,3 +131,26 @@ def test_each_side_starts_alone(platform, tmp_path, profile, own):
         assert not [service for service in others if alone.containers(service)]
     finally:
         alone.down()
+
+
+def test_an_image_finds_names_with_a_model_of_the_sites_own(compose, tmp_path):
+    """NER=spacy: the layer has all that spaCy needs, and a model in the mounted folder is the one that runs."""
+    arguments = ("--network", "host", "--build-arg", f"BASE={DEBIAN}", "--build-arg", "OCR=none")
+    built = (
+        "build",
+        *arguments,
+        "--build-arg",
+        "NER=spacy",
+        "-f",
+        "deidentifier/Dockerfile",
+        "-t",
+        "research-pacs/ner",
+    )
+    compose.engine.docker(*built, str(ROOT), timeout=900)
+    mounted = ("-v", f"{tmp_path}:/made")
+    as_root = ("run", "--rm", "-i", "--user", "0", "--entrypoint", "python3", *mounted, "research-pacs/ner", "-")
+    compose.engine.docker(*as_root, given=MAKE_MODEL)
+    tmp_path.chmod(0o755)
+    hardened = ("--rm", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp", "-e", "RPACS_NER_MODEL=/made/ner")
+    said = compose.engine.docker("run", *hardened, *mounted, "research-pacs/ner", "statement")
+    assert ": PERSON, as found by the model en_pipeline 0.0.0" in said
