@@ -29,6 +29,8 @@ def add_warnings(rules: Rules, values: Values, used_labels: set[str], report: Re
     for entry in profiles:
         _warn_of_exceptions(entry, report)
     _check_projects(rules.entries, report)
+    for entry in rules.entries:
+        _warn_of_patients_not_found(entry, report)
     shifts = [each for entry in rules.entries for each in entry.transformations if isinstance(each, ShiftDateTime)]
     _check_offsets(shifts, report)
     for shift in shifts:
@@ -79,6 +81,20 @@ def _texts(entry: Entry) -> list[RandomizeText]:
     return [rule for rule in entry.transformations if isinstance(rule, RandomizeText)]
 
 
+def _warn_of_patients_not_found(entry: Entry, report: Report) -> None:
+    """Withdrawals find the instances of a patient by the one pseudonym of the whole Patient ID."""
+    for rule in _texts(entry):
+        if not Selectors([rule.selector()]).top.matching(_PATIENT_ID):
+            continue
+        if rule.split is not None:
+            cause = "with Split its parts are replaced"
+        elif rule.reuse_mapping not in ("Always", "SamePatient"):
+            cause = "ReuseMapping is neither Always nor SamePatient"
+        else:
+            continue
+        report.warn(rule.place, f"PatientID gets no pseudonym of its own, so withdraw finds no instances: {cause}")
+
+
 def _always_with(other: Entry, entry: Entry) -> bool:
     """Tell whether an entry is in force wherever another one is."""
     same = other.scope == entry.scope
@@ -114,6 +130,9 @@ class _Head:
     vr: str
     keyword: str
     creator: str = ""
+
+
+_PATIENT_ID = _Head(0x00100020, "LO", "PatientID")
 
 
 @cache

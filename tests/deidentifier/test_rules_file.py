@@ -349,6 +349,22 @@ def shift(patterns, shift_by, more=""):
 
 
 @pytest.mark.parametrize(
+    ("patterns", "more", "cause"),
+    [
+        ("PatientID", "Split: '-', ReuseMapping: Always", "with Split its parts are replaced"),
+        ("'{LO}'", "ReuseMapping: SameStudy", "ReuseMapping is neither Always nor SamePatient"),
+        ("'00100020'", "IgnoreCase: true", "ReuseMapping is neither Always nor SamePatient"),
+        ("PatientID", "ReuseMapping: SamePatient", None),
+        ("PatientName", "Split: '^'", None),
+    ],
+)
+def test_what_withdrawals_cannot_find_is_warned_of(patterns, more, cause):
+    warning = "r:5:19: warning: PatientID gets no pseudonym of its own, so withdraw finds no instances: "
+    expected = [warning + cause] if cause else []
+    assert problems(rule(f"RandomizeText: [{{TagPatterns: [{patterns}], {more}}}]")) == expected
+
+
+@pytest.mark.parametrize(
     ("patterns", "shift_by", "more", "matched"),
     [
         ("*/{DT}", 30, "", "DT"),
