@@ -10,17 +10,16 @@ page, no index. ``--gin`` measures that method with a ``jsonb_path_ops`` index t
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.goals import Benchmark, arguments
 from bench.search_archive import Series, archive, document, instances_of, load
 from bench.search_reference import QUERIES, build_reference, clock, measure_reference
 from common.database import Database
@@ -31,24 +30,6 @@ from website.index import Index
 
 FACETS = ("Modality", "StudyDescription", "ManufacturerModelName", "SliceThickness", "BodyPartExamined")
 TENTH = "Modality StrEquals PT"
-
-
-@dataclass
-class Goal:
-    """A figure, and what it must be."""
-
-    name: str
-    value: float
-    wanted: float
-    most: bool = True
-
-    @property
-    def ok(self) -> bool:
-        return self.value <= self.wanted if self.most else self.value >= self.wanted
-
-    def __str__(self) -> str:
-        sign = "≤" if self.most else "≥"
-        return f"goal {self.name}: {self.value:.4g} (wanted {sign} {self.wanted:g}) {'ok' if self.ok else 'short'}"
 
 
 def p95(values: list[float]) -> float:
@@ -138,7 +119,7 @@ def size_of(database: Database) -> int:
         return int((cursor.fetchone() or (0,))[0])
 
 
-def run(options: argparse.Namespace) -> list[Goal]:
+def run(options: argparse.Namespace) -> Benchmark:
     """Measure everything on a server of its own."""
     with tempfile.TemporaryDirectory(prefix="bench-search-") as folder:
         server = start_postgresql(
@@ -154,9 +135,10 @@ def run(options: argparse.Namespace) -> list[Goal]:
             server.stop()
 
 
-def measure(database: Database, options: argparse.Namespace) -> list[Goal]:
+def measure(database: Database, options: argparse.Namespace) -> Benchmark:
     """Measure everything in one database."""
     index, count, quick = Index(database), options.instances, options.quick
+    benchmark = Benchmark("search")
     empty, _ = measure_adding(index, 20_000, 1_000 if quick else 10_000)
     begin = time.perf_counter()
     total = load(database, index, count)
@@ -168,16 +150,17 @@ def measure(database: Database, options: argparse.Namespace) -> list[Goal]:
     uid = next(instances_of(next(archive(count))))[1]["SOPInstanceUID"][0]
     times = measure_queries(index, uid, 20 if quick else 40)
     limit = options.limit or 50
-    goals = [Goal(f"p95 {name}, ms", p95(each), 150 if "facets" in name else limit) for name, each in times.items()]
+    for name, each in times.items():
+        benchmark.goal(f"p95 {name}, ms", p95(each), "<=", 150 if "facets" in name else limit)
     first, far = measure_paging(index)
-    goals.append(Goal("page 5,000 / page 1", far / first, 2))
-    goals.append(Goal("bytes per instance", bytes_each, 1200 if quick else 800))
+    benchmark.goal("page 5,000 / page 1", far / first, "<=", 2)
+    benchmark.goal("bytes per instance", bytes_each, "<=", 1200 if quick else 800)
     rates, single = measure_adding(index, count, 1_000 if quick else 10_000)
     slow = 1000 if quick else 1500
-    goals.append(Goal("added in batches, instances/s", statistics.median(rates), slow, most=False))
-    goals.append(Goal("added one at a time, instances/s", single, 150 if quick else 300, most=False))
+    benchmark.goal("added in batches, instances/s", statistics.median(rates), ">=", slow)
+    benchmark.goal("added one at a time, instances/s", single, ">=", 150 if quick else 300)
     change = statistics.median(rates) / statistics.median(empty)
-    goals.append(Goal("rate when full / when empty", change, 0.7, most=False))
+    benchmark.goal("rate when full / when empty", change, ">=", 0.7)
     reference: dict[str, list[float]] = {}
     if not options.no_reference:
         begin = time.perf_counter()
@@ -196,40 +179,28 @@ def measure(database: Database, options: argparse.Namespace) -> list[Goal]:
             for name, each in measure_reference(database, uid, 2).items():
                 print(f"  GIN {name}: {min(each):.0f} ms")
         ratios = [statistics.median(each) / statistics.median(times[name]) for name, each in reference.items()]
-        goals.append(Goal("reference / ours, median", statistics.median(ratios), 10 if quick else 100, most=False))
-    print(f"{'query':34}{'median ms':>11}{'p95 ms':>9}{'reference ms':>14}{'times':>8}")
+        benchmark.goal("reference / ours, median", statistics.median(ratios), ">=", 10 if quick else 100)
+    rows = []
     for name, each in times.items():
         there = statistics.median(reference[name]) if name in reference else float("nan")
-        print(
-            f"{name:34}{statistics.median(each):11.1f}{p95(each):9.1f}{there:14.0f}"
-            f"{there / statistics.median(each):8.0f}"
-        )
+        rows.append([name, statistics.median(each), p95(each), there, there / statistics.median(each)])
+    columns = ["query", "median ms", "95 % ms", "reference ms", "times"]
+    benchmark.table(f"{total:,} instances: count and first page", columns, rows)
     print(f"pages of 20 instances: the first {first:.1f} ms, far behind {far:.1f} ms")
     print(f"batches: {', '.join(f'{rate:.0f}' for rate in rates)} instances/s; empty {statistics.median(empty):.0f}")
-    return goals
+    return benchmark
 
 
 def main() -> int:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="30,000 instances, goals of their own")
-    parser.add_argument("--instances", type=int, default=0)
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--instances", type=int, default=0, help="1,000,000; --quick: 30,000, with goals of their own")
     parser.add_argument("--limit", type=float, default=0, help="milliseconds wanted of each query")
-    parser.add_argument("--gin", action="store_true")
-    parser.add_argument("--no-reference", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--gin", action="store_true", help="measure a jsonb_path_ops index, too")
+    parser.add_argument("--no-reference", action="store_true", help="leave out the method of 1.0")
     options = parser.parse_args()
     options.instances = options.instances or (30_000 if options.quick else 1_000_000)
-    goals = run(options)
-    for goal in goals:
-        print(goal)
-    if options.json:
-        options.json.write_text(
-            json.dumps(
-                {goal.name: {"value": goal.value, "wanted": goal.wanted, "ok": goal.ok} for goal in goals}, indent=2
-            )
-        )
-    return 0 if all(goal.ok for goal in goals) else 1
+    return run(options).finish(options.json)
 
 
 if __name__ == "__main__":
