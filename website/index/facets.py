@@ -8,7 +8,8 @@ from typing import Any
 
 from common.database import Cursor
 from website.index.forms import META_UID, UID
-from website.index.sql import Fragment, Plan
+from website.index.predicates import Fragment
+from website.index.sql import Plan
 from website.index.statements import values_at, with_verdict_and_matched
 
 

@@ -17,7 +17,7 @@ second is stored only where it differs from the first, as PS3.10 7.1 says that i
 ODD = "odd"
 """Marks an instance whose UID is not one value, or whose two UIDs differ: those that the index of UIDs cannot find."""
 
-# The texts that PostgreSQL reads as the number that ``number_of`` reads. The same expression stands in sql.py.
+# The texts that PostgreSQL reads as the number that ``number_of`` reads. The same expression stands in predicates.py.
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 Texts = list[str]

@@ -16,7 +16,8 @@ from common.tags import TagPath, keyword_of, parse_tag_path
 from website.index.document import IndexDocument, InstanceIds, format_path, pack_id, unpack_id
 from website.index.facets import FacetValue, read_facets
 from website.index.pages import Counts, Level, Page, parse_sort, read_counts, read_page
-from website.index.sql import Plan, like_pattern, translate
+from website.index.predicates import like_pattern
+from website.index.sql import Plan, translate
 from website.index.statements import with_matched, with_verdict
 from website.index.stored_documents import read_documents
 from website.index.writer import Writer

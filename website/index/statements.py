@@ -8,7 +8,8 @@ import json
 from typing import Any
 
 from common.errors import QueryError
-from website.index.sql import Fragment, Plan
+from website.index.predicates import Fragment
+from website.index.sql import Plan
 
 
 def with_verdict(plan: Plan, series: list[int] | None = None) -> Fragment:
