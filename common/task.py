@@ -47,6 +47,7 @@ class Result:
     error_code: str | None = None
     error: str | None = None
     result: str | None = None
+    result_md5: str | None = None
     source_md5: str | None = None
     rules_sha256: str | None = None
     detail: Mapping[str, Any] | None = field(default=None)

@@ -76,9 +76,11 @@ class TaskQueue:
         cursor.execute(self._sql["enqueue"], parameters)
         return self._announce(cursor, cursor.rowcount)
 
-    def enqueue_found(self, cursor: Cursor, kind: str, subjects: Sequence[str], *, repeat: bool) -> int:
-        """Ask for what reconciliation found; ``repeat``: also where the task is finished."""
-        parameters = {"kind": kind, "subjects": sorted(set(subjects)), "repeat": repeat}
+    def enqueue_found(
+        self, cursor: Cursor, kind: str, subjects: Sequence[str], *, repeat: bool, ended: float = 5
+    ) -> int:
+        """Ask for what was found; ``repeat``: also where the task is finished, for ``ended`` seconds at least."""
+        parameters = {"kind": kind, "subjects": sorted(set(subjects)), "repeat": repeat, "ended": ended}
         cursor.execute(self._sql["enqueue_found"], parameters)
         return self._announce(cursor, cursor.rowcount)
 
@@ -139,9 +141,24 @@ class TaskQueue:
             "ids": [result.task.id for result in results],
             "outcomes": [result.state for result in results],
             "results": [result.result for result in results],
+            "result_md5s": [result.result_md5 for result in results],
             "md5s": [result.source_md5 for result in results],
         }
         return {row[0] for row in self.database.call(self._sql["decide"], parameters)}
+
+    def result_md5(self, task: Task) -> str | None:
+        """Return the MD5 of a task's earlier result, where it is known."""
+        md5: str | None = self.database.call(self._sql["result_md5"], _result_of(task))[0][0]
+        return md5
+
+    def shares_result(self, task: Task) -> bool:
+        """Tell whether another task delivered under the identity of a task's earlier result; slow."""
+        return bool(self.database.call(self._sql["shares_result"], _result_of(task))[0][0])
+
+    def forget_result(self, worker: str, task: Task) -> None:
+        """Write down that a task's earlier result was taken back; it stays so until something is delivered again."""
+        with self.database.transaction() as cursor:
+            cursor.execute(self._sql["forget_result"], {**_result_of(task), "worker": worker})
 
     def result_of_error(self, task: Task, error: BaseException) -> Result:
         """Return what follows an error in a task."""
@@ -245,6 +262,10 @@ def _detail(error: BaseException) -> dict[str, Any] | None:
     return {"findings": list(findings)} if findings else None
 
 
+def _result_of(task: Task) -> dict[str, Any]:
+    return {"id": task.id, "kind": task.kind, "subject": task.subject, "result": task.result}
+
+
 def _as_tasks(rows: Iterable[tuple[Any, ...]]) -> list[Task]:
     return sorted((Task(*row) for row in rows), key=lambda task: task.id)
 
@@ -259,6 +280,7 @@ def _finishing(results: Sequence[Result]) -> dict[str, Any]:
         "error_codes": [result.error_code for result in results],
         "errors": [result.error for result in results],
         "results": [result.result for result in results],
+        "result_md5s": [result.result_md5 for result in results],
         "md5s": [result.source_md5 for result in results],
         "rules": [result.rules_sha256 for result in results],
         "details": [json.dumps(result.detail) if result.detail is not None else None for result in results],

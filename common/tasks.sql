@@ -28,7 +28,7 @@ SELECT %(kind)s, subject FROM unnest(%(subjects)s::text[]) AS asked (subject)
 ON CONFLICT (kind, subject) DO UPDATE SET
   state = 'queued', attempts = 0, delays = 0, losses = 0, error_code = NULL, error = NULL,
   finished_at = NULL, available_at = now(), asked_at = now()
-WHERE %(repeat)s AND old.state IN ('done', 'discarded') AND old.finished_at < now() - make_interval(secs => 5)
+WHERE %(repeat)s AND old.state IN ('done', 'discarded') AND old.finished_at <= now() - make_interval(secs => %(ended)s)
 RETURNING id
 
 -- name: claim
@@ -95,9 +95,10 @@ UPDATE {schema}.tasks SET losses = 0 WHERE id = %(id)s AND state = 'running'
 -- name: decide
 -- What was decided is written down before the original is deleted: who finds it gone knows why.
 UPDATE {schema}.tasks AS task
-SET outcome = given.outcome, result = coalesce(given.result, task.result), source_md5 = given.source_md5
-FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[], %(results)s::text[], %(md5s)s::text[])
-  AS given (id, outcome, result, source_md5)
+SET outcome = given.outcome, result = coalesce(given.result, task.result),
+    result_md5 = coalesce(given.result_md5, task.result_md5), source_md5 = given.source_md5
+FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[], %(results)s::text[], %(result_md5s)s::text[], %(md5s)s::text[])
+  AS given (id, outcome, result, result_md5, source_md5)
 WHERE task.id = given.id AND task.state = 'running' AND task.worker = %(worker)s
 RETURNING task.id
 
@@ -115,16 +116,38 @@ SET state = CASE WHEN task.again THEN 'queued' ELSE given.state END,
     finished_at = CASE WHEN task.again OR given.state = 'queued' THEN NULL ELSE now() END,
     error_code = given.error_code, error = given.error,
     result = coalesce(given.result, task.result),
+    result_md5 = coalesce(given.result_md5, task.result_md5),
+    result_withdrawn_at = CASE WHEN given.state = 'done' THEN NULL ELSE task.result_withdrawn_at END,
     source_md5 = coalesce(given.source_md5, task.source_md5),
     rules_sha256 = coalesce(given.rules_sha256, task.rules_sha256),
     detail = coalesce(given.detail, task.detail),
     bytes = given.bytes
 FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(attempts)s::smallint[], %(delays)s::smallint[],
             %(delay)s::double precision[], %(error_codes)s::text[], %(errors)s::text[], %(results)s::text[],
-            %(md5s)s::text[], %(rules)s::text[], %(details)s::jsonb[], %(bytes)s::bigint[])
-  AS given (id, state, attempts, delays, delay, error_code, error, result, source_md5, rules_sha256, detail, bytes)
+            %(result_md5s)s::text[], %(md5s)s::text[], %(rules)s::text[], %(details)s::jsonb[], %(bytes)s::bigint[])
+  AS given (id, state, attempts, delays, delay, error_code, error, result, result_md5, source_md5, rules_sha256, detail,
+            bytes)
 WHERE task.id = given.id AND task.state = 'running' AND task.worker = %(worker)s
 RETURNING task.id
+
+-- name: result_md5
+SELECT coalesce((SELECT result_md5 FROM {schema}.tasks WHERE id = %(id)s AND result = %(result)s),
+                (SELECT result_md5 FROM {schema}.past_results
+                 WHERE kind = %(kind)s AND subject = %(subject)s AND result = %(result)s))
+
+-- name: shares_result
+-- Without an index: asked for what others stored under the identity of a result alone.
+SELECT EXISTS (SELECT FROM {schema}.tasks WHERE result = %(result)s AND id <> %(id)s)
+    OR EXISTS (SELECT FROM {schema}.past_results
+               WHERE result = %(result)s AND (kind, subject) <> (%(kind)s, %(subject)s))
+
+-- name: forget_result
+-- It was taken back: there is nothing to replace any more, and what was decided then does not stand.
+WITH past AS (
+  DELETE FROM {schema}.past_results WHERE kind = %(kind)s AND subject = %(subject)s
+)
+UPDATE {schema}.tasks SET result = NULL, result_md5 = NULL, outcome = NULL, result_withdrawn_at = now()
+WHERE id = %(id)s AND state = 'running' AND worker = %(worker)s
 
 -- name: release
 -- Given back untouched by a worker that stops.
@@ -160,8 +183,9 @@ SELECT queued.tasks, running.tasks, running.workers, coalesce(greatest(queued.ol
 FROM queued, running, kept
 
 -- name: list
-SELECT id, kind, subject, state, feed, seq, attempts, delays, losses, worker, error_code, error, result, rules_sha256,
-       detail, bytes, approved, created_at, asked_at, started_at, finished_at, available_at
+SELECT id, kind, subject, state, feed, seq, attempts, delays, losses, worker, error_code, error, result,
+       result_withdrawn_at, rules_sha256, detail, bytes, approved, created_at, asked_at, started_at, finished_at,
+       available_at
 FROM {schema}.tasks
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
   AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
@@ -189,11 +213,20 @@ WHERE id = ANY(%(ids)s) AND state = 'quarantined' AND jsonb_array_length(coalesc
 RETURNING id
 
 -- name: discard
--- By a person. The original is deleted by a worker, when reconciliation finds it left over.
-UPDATE {schema}.tasks SET state = 'discarded', outcome = 'discarded', withdrawn = true, error_code = 'DiscardedByHand',
-  finished_at = now(), again = false
-WHERE id = ANY(%(ids)s) AND state IN ('failed', 'quarantined', 'queued')
-RETURNING id
+-- By a person. The original is deleted by a worker, when reconciliation finds it left over; where there is an earlier
+-- result a worker is asked at once, to take it back.
+UPDATE {schema}.tasks AS task
+SET state = CASE WHEN earlier.known THEN 'queued' ELSE 'discarded' END,
+    outcome = 'discarded', withdrawn = true, error_code = 'DiscardedByHand', again = false,
+    finished_at = CASE WHEN NOT earlier.known THEN now() END,
+    available_at = now()
+FROM (
+  SELECT id, result IS NOT NULL OR EXISTS (SELECT FROM {schema}.past_results AS past
+                                           WHERE past.kind = asked.kind AND past.subject = asked.subject) AS known
+  FROM {schema}.tasks AS asked WHERE id = ANY(%(ids)s)
+) AS earlier
+WHERE task.id = earlier.id AND task.state IN ('failed', 'quarantined', 'queued')
+RETURNING task.id
 
 -- name: prune
 -- Counts remain, and where the result is, so that a resend still replaces it.
@@ -202,11 +235,11 @@ WITH gone AS (
     SELECT id FROM {schema}.tasks
     WHERE kind = %(kind)s AND state IN ('done', 'discarded') AND finished_at < now() - make_interval(secs => %(age)s)
     LIMIT 5000)
-  RETURNING kind, subject, state, error_code, bytes, finished_at, result
+  RETURNING kind, subject, state, error_code, bytes, finished_at, result, result_md5
 ), remembered AS (
-  INSERT INTO {schema}.past_results AS past (kind, subject, result)
-  SELECT kind, subject, result FROM gone WHERE result IS NOT NULL
-  ON CONFLICT (kind, subject) DO UPDATE SET result = excluded.result
+  INSERT INTO {schema}.past_results AS past (kind, subject, result, result_md5)
+  SELECT kind, subject, result, result_md5 FROM gone WHERE result IS NOT NULL
+  ON CONFLICT (kind, subject) DO UPDATE SET result = excluded.result, result_md5 = excluded.result_md5
 ), counted AS (
   INSERT INTO {schema}.task_days AS days (day, kind, state, error_code, tasks, bytes)
   SELECT (finished_at AT TIME ZONE 'UTC')::date, kind, state, coalesce(error_code, ''), count(*), sum(bytes)

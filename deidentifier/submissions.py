@@ -80,7 +80,7 @@ class Submissions:
                 self._write_pieces(cursor, submission, file)
             if request.source.startswith("orthanc://"):
                 kind, subject = "deidentify", request.source.removeprefix("orthanc://")
-                queue.enqueue_found(cursor, kind, [subject], repeat=True)
+                queue.enqueue_found(cursor, kind, [subject], repeat=True, ended=0)
             else:
                 kind, subject = KIND, submission
                 queue.enqueue(cursor, kind, [Asked(subject)])

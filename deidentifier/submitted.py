@@ -15,7 +15,7 @@ from common.worker import Batch
 from deidentifier.builder import DeidentifierBuilder
 from deidentifier.rules_in_force import apply
 from deidentifier.submissions import KIND, Request, Submissions
-from deidentifier.worker import Deidentify, Made, Rules, deliver, discarded
+from deidentifier.worker import Deidentify, Rules, deliver, discarded
 
 logger = logging.getLogger(__name__)
 
@@ -62,21 +62,19 @@ class SubmittedWork:
         result = discarded(task, data, made)
         if made.data is None:
             return result
-        return dataclasses.replace(result, state="done", result=self._deliver(request, made, submission))
+        if request.destination:
+            # Named by the submission: the original's name carries the patient's.
+            self._storage.write(join(request.destination, f"{submission}.dcm"), made.data)
+            # The row of an instance remembers what is in the research Orthanc.
+            return dataclasses.replace(result, state="done", result=submission if task.kind == KIND else None)
+        delivered = deliver(self._destination, made.data)
+        return dataclasses.replace(result, state="done", result=delivered.id, result_md5=delivered.md5)
 
     def _deidentify(self, request: Request) -> Deidentify:
         if not request.rules:
             return self._rules.current()
         deidentifier = self._builder.load(request.rules, "submitted rules")
         return lambda data: apply(deidentifier, data)
-
-    def _deliver(self, request: Request, made: Made, submission: str) -> str:
-        data = made.data or b""
-        if not request.destination:
-            return deliver(self._destination, data).id
-        # Named by the submission: the original's name carries the patient's.
-        self._storage.write(join(request.destination, f"{submission}.dcm"), data)
-        return submission
 
     def _record(
         self, request: Request, submission: str, task: Task, result: Result | None, error: ResearchPacsError | None

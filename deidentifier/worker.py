@@ -1,8 +1,9 @@
 """From an original in the source Orthanc to its result in the research Orthanc.
 
 The order of one instance: download, de-identify, upload, compare the MD5 that the research Orthanc stored, write down
-what was decided, delete the original if it is still the one that was worked on, finish. A worker may die between any
-two of them: whoever takes the task again makes the same bytes, and finds what is done already.
+what was decided, delete the original if it is still the one that was worked on, finish. Where nothing is sent on, what
+was made of the original before is taken back instead. A worker may die between any two of them: whoever takes the task
+again makes the same bytes, and finds what is done already.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from common.errors import NotFoundError, OrthancUnavailableError, QuarantineError
 from common.metrics import timed
-from common.orthanc import Orthanc, UploadAnswer
+from common.orthanc import Orthanc
 from common.tasks import Result, Task
 from common.worker import Batch
+from deidentifier.earlier_results import GONE, EarlierResults, may_not_stay
 
 logger = logging.getLogger(__name__)
 
@@ -81,16 +83,23 @@ class InstanceWorker:
     ) -> None:
         self._submitted = submitted
         self._source, self._destination, self._rules, self._preserve = source, destination, rules, preserve
+        self._earlier = EarlierResults(source, destination)
 
     def work(self, batch: Batch) -> list[Result]:
         """De-identify and deliver each instance, then delete the originals of those that are settled."""
         deidentify = self._rules.current()
-        results = list(batch.each(lambda task: self._settle(task, deidentify)))
+        results = [self._withdraw(batch, each) for each in batch.each(lambda task: self._settle(task, deidentify))]
         settled = [result for result in results if result.state in {"done", "discarded"} and result.source_md5]
         if self._preserve or not settled:
             return results
         held = batch.queue.decide(batch.worker, settled)
         return [self._finish(batch, result) if result.task.id in held else result for result in results]
+
+    def _withdraw(self, batch: Batch, result: Result) -> Result:
+        """Take back what was made of an original before, where nothing may be made of it now."""
+        if not may_not_stay(result):
+            return result
+        return batch.attempt(result.task, lambda task: self._earlier.withdraw(batch, result))[0]
 
     def _finish(self, batch: Batch, result: Result) -> Result:
         return batch.attempt(result.task, lambda task: self._delete_original(result))[0]
@@ -98,25 +107,28 @@ class InstanceWorker:
     def _settle(self, task: Task, deidentify: Deidentify) -> Result:
         """Take one instance to the research Orthanc, or find that it does not belong there."""
         if task.withdrawn:
-            return self._withdraw(task)
+            return self._give_up(task)
         try:
             with timed(KIND, "download"):
                 data = self._source.download(task.subject)
         except NotFoundError:
             return _original_gone(task)
         if task.request and self._submitted:
-            return self._submitted.settle(task, task.request, data)
+            result = self._submitted.settle(task, task.request, data)
+            if result.result:
+                self._earlier.replace(task, result.result)
+            return result
         with timed(KIND, "deidentify"):
             made = _approved(deidentify, data) if task.approved else deidentify(data)
         result = discarded(task, data, made)
         if made.data is None:
             return result
         with timed(KIND, "upload"):
-            answer = deliver(self._destination, made.data)
-        self._replace_earlier(task, answer.id)
-        return dataclasses.replace(result, state="done", result=answer.id)
+            delivered = deliver(self._destination, made.data)
+        self._earlier.replace(task, delivered.id)
+        return dataclasses.replace(result, state="done", result=delivered.id, result_md5=delivered.md5)
 
-    def _withdraw(self, task: Task) -> Result:
+    def _give_up(self, task: Task) -> Result:
         """Send nothing on: a person discarded it, and only the original is left over."""
         try:
             stored = self._source.instance_md5(task.subject)
@@ -125,23 +137,12 @@ class InstanceWorker:
         message = "A person discarded it."
         return Result(task, "discarded", error_code="DiscardedByHand", error=message, source_md5=stored)
 
-    def _replace_earlier(self, task: Task, result_id: str) -> None:
-        """Delete what other rules once made of this original, where it got another identity then."""
-        if task.result is None:
-            return
-        if task.result != result_id:
-            try:
-                self._destination.delete_instance(task.result)
-            except NotFoundError:
-                return
-        logger.info("an earlier result was replaced", extra={"task": task.id})
-
     def _delete_original(self, result: Result) -> Result:
         """Delete the original if it is the one that was worked on; if it was replaced meanwhile, begin anew."""
         with timed(KIND, "delete"):
             try:
                 if self._source.instance_md5(result.task.subject) != result.source_md5:
-                    return Result(result.task, "queued", result=result.result)
+                    return Result(result.task, "queued", result=result.result, result_md5=result.result_md5)
                 self._source.delete_instance(result.task.subject)
             except NotFoundError:
                 pass
@@ -177,12 +178,19 @@ def _original_gone(task: Task) -> Result:
     return Result(
         task,
         "discarded",
-        error_code="OriginalGone",
+        error_code=GONE,
         error="The instance was deleted from the source Orthanc before it was de-identified.",
     )
 
 
-def deliver(destination: Orthanc, data: bytes) -> UploadAnswer:
+class Delivered(NamedTuple):
+    """A result in the research Orthanc: its identifier there, and the MD5 of its bytes."""
+
+    id: str
+    md5: str
+
+
+def deliver(destination: Orthanc, data: bytes) -> Delivered:
     """Upload a result and make sure that exactly these bytes are stored.
 
     Orthanc may keep an earlier copy (``AlreadyStored``); then that is replaced.
@@ -195,9 +203,9 @@ def deliver(destination: Orthanc, data: bytes) -> UploadAnswer:
     expected = md5(data)
     answer = destination.upload(data)
     if destination.instance_md5(answer.id) == expected:
-        return answer
+        return Delivered(answer.id, expected)
     destination.delete_instance(answer.id)
     answer = destination.upload(data)
     if destination.instance_md5(answer.id) != expected:
         raise OrthancUnavailableError("the research Orthanc stored other bytes than it was sent")
-    return answer
+    return Delivered(answer.id, expected)

@@ -1,8 +1,9 @@
 """List, show, retry and discard tasks of the queue.
 
 ``list`` prints the oldest first. ``retry`` and ``discard`` take IDs, or the same filters as ``list``; without either
-they do nothing. A discarded instance is not sent on; its original is deleted from the source Orthanc, unless originals
-are preserved. Rows hold identifiers of Orthanc and classes of error, never values.
+they do nothing. A discarded instance is not sent on: its original is deleted from the source Orthanc, unless originals
+are preserved, and what was made of it before from the research Orthanc. Rows hold identifiers of Orthanc and classes of
+error, never values.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from common.tasks import TaskQueue
+from tests.helpers.pipeline import Pipeline, client
+
 
 @pytest.fixture
 def log_in_to_withdraw(ingest_database, research_orthanc, monkeypatch) -> Callable[[], None]:
@@ -21,3 +24,13 @@ def log_in_to_withdraw(ingest_database, research_orthanc, monkeypatch) -> Callab
             monkeypatch.setenv(name, value)
 
     return log_in
+
+
+@pytest.fixture
+def queue(ingest_database):
+    return TaskQueue(ingest_database.login("rpacs_deidentifier"), "ingest", lease_seconds=30)
+
+
+@pytest.fixture
+def pipeline(queue, source_orthanc, research_orthanc):
+    return Pipeline(queue, client(source_orthanc), client(research_orthanc))

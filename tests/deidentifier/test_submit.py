@@ -11,6 +11,7 @@ import pytest
 
 from common.orthanc import Orthanc
 from common.settings import load
+from common.tasks import Asked
 from common.worker import Batch
 from deidentifier.__main__ import main
 from deidentifier.ingest import Ingest
@@ -19,6 +20,11 @@ from deidentifier.submissions import PIECE
 from tests.helpers.slices import make_slice
 
 RULES = "Labels: []\nScopeToForward: {Labels: ALL}\nTransformations: []\n"
+NEVER = """
+Labels: [{Name: Never, DICOMQueryFilter: Modality StrEquals X}]
+ScopeToForward: {Labels: Never}
+Transformations: []
+"""
 
 
 @pytest.fixture
@@ -113,6 +119,38 @@ def test_an_instance_of_the_source_orthanc_by_other_rules(ingest, tmp_path):
     work(ingest)
     assert [dataset.PatientID for dataset in arrived(ingest)] == ["P1"]
     assert ingest.source.instances(0, 10) == []
+
+
+@pytest.fixture
+def delivered(ingest):
+    """Give an instance whose result by the rules in force is in the research Orthanc, and which came again."""
+    data = make_slice()
+    with ingest.database.transaction() as cursor:
+        ingest.queue.enqueue(cursor, "deidentify", [Asked(ingest.source.upload(data).id, 1, 1)])
+    work(ingest)
+    return ingest.source.upload(data).id
+
+
+def test_the_result_by_other_rules_replaces_the_earlier_one(ingest, delivered, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    assert main(["submit", "--source", f"orthanc://{delivered}", "--rules", str(rules)]) == 0
+    work(ingest)
+    assert [dataset.PatientID for dataset in arrived(ingest)] == ["P1"]
+
+
+@pytest.mark.parametrize("discarding", [False, True])
+def test_what_goes_elsewhere_leaves_the_result_in_the_research_orthanc_alone(ingest, delivered, tmp_path, discarding):
+    [before] = ingest.queue.list_tasks()
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(NEVER if discarding else RULES)
+    source = ["--source", f"orthanc://{delivered}"]
+    assert main(["submit", *source, "--rules", str(rules), "--destination", str(tmp_path)]) == 0
+    work(ingest)
+    [row] = ingest.queue.list_tasks()
+    assert row["state"] == ("discarded" if discarding else "done")
+    assert ingest.destination.instances(0, 10) == [row["result"]] == [before["result"]]
+    assert len([*tmp_path.glob("*.dcm")]) == (0 if discarding else 1)
 
 
 @pytest.mark.parametrize(("options", "attempts", "state"), [([], 1, "queued"), (["--no-retry"], 1, "failed")])

@@ -3,98 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 import time
 
-import pydicom
 import pytest
 
 from common.errors import InvalidDicomError, NotFoundError, OrthancUnavailableError, QuarantineError
 from common.orthanc import Orthanc
-from common.tasks import Asked, TaskQueue
 from common.worker import Batch, Pool
 from deidentifier.reconcile import SourceReconciler
-from deidentifier.worker import KIND, InstanceWorker, Made, deliver
+from deidentifier.worker import KIND, deliver
 from demo.servers.process import wait_until
 from tests.helpers.faulty_proxy import STORAGE_FULL, faulty_proxy
+from tests.helpers.pipeline import Pipeline, client
 from tests.helpers.slices import make_slice
-
-
-class Rules:
-    """Rules that a test changes; what they do is the engine's, and tested there."""
-
-    def __init__(self):
-        self.version = "1"
-        self.patient = "ANON"
-        self.before = lambda dataset: None
-        self.discard = False
-
-    def current(self):
-        return self.apply
-
-    def apply(self, data):
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        self.before(dataset)
-        if self.discard:
-            return Made(None, {}, self.version)
-        for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
-            value = int(hashlib.sha256(dataset[name].value.encode()).hexdigest()[:30], 16)
-            dataset[name].value = f"2.25.{value}"
-        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        dataset.PatientID, dataset.PatientName = self.patient, "Anon"
-        buffer = io.BytesIO()
-        dataset.save_as(buffer, enforce_file_format=True)
-        return Made(buffer.getvalue(), {"labels": ["ALL"]}, self.version)
-
-
-class Pipeline:
-    """The parts, and one batch at a time."""
-
-    def __init__(self, queue, source, destination, **options):
-        self.queue, self.source, self.destination, self.rules = queue, source, destination, Rules()
-        self.worker = InstanceWorker(source, destination, self.rules, **options)
-        self.seq = 0
-
-    def send(self, data, client=None):
-        answer = (client or self.source).upload(data)
-        self.ask(answer.id)
-        return answer.id
-
-    def ask(self, subject):
-        self.seq += 1
-        with self.queue.database.transaction() as cursor:
-            self.queue.enqueue(cursor, KIND, [Asked(subject, 1, self.seq)])
-
-    def run(self, limit=10):
-        with self.queue.database.transaction() as cursor:
-            cursor.execute("UPDATE ingest.tasks SET available_at = now() WHERE state = 'queued'")
-        tasks = self.queue.claim(KIND, "me", limit)
-        results = self.worker.work(Batch(self.queue, "me", tasks, lambda: False))
-        begun = {result.task.id for result in results}
-        self.queue.release("me", [task for task in tasks if task.id not in begun])
-        self.queue.exchange(results, KIND, "me", 0)
-        return results
-
-    def row(self, subject):
-        return self.queue.list_tasks(subjects=[subject])[0]
-
-    def results(self):
-        return [pydicom.dcmread(io.BytesIO(self.destination.download(i))) for i in self.destination.instances(0, 100)]
-
-
-def client(server, **options):
-    return Orthanc(server.url, server.username, server.password, **options)
-
-
-@pytest.fixture
-def queue(ingest_database):
-    return TaskQueue(ingest_database.login("rpacs_deidentifier"), "ingest", lease_seconds=30)
-
-
-@pytest.fixture
-def pipeline(queue, source_orthanc, research_orthanc):
-    return Pipeline(queue, client(source_orthanc), client(research_orthanc))
 
 
 def test_an_instance_arrives_and_its_original_goes(pipeline):

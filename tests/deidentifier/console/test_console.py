@@ -121,6 +121,18 @@ def test_what_waits_is_shown_with_its_reason(console, quarantined):
     assert row["id"] == quarantined
 
 
+def test_an_earlier_result_that_was_withdrawn_is_shown(console, quarantined):
+    queue: TaskQueue = console.extensions["console"].queue
+    client = log_in(console, "victor")
+    assert "Earlier result" not in client.get(f"/tasks/{quarantined}").text
+    with queue.database.transaction() as cursor:
+        cursor.execute("""UPDATE ingest.tasks SET result_withdrawn_at = '2026-01-02 03:04:05+00',
+                          detail = '{"earlier_result": "left there"}'""")
+    page = client.get(f"/tasks/{quarantined}").text
+    assert "<dt>Earlier result withdrawn</dt><dd>2026-01-02 03:04:05" in page
+    assert "<dt>Earlier result</dt><dd>left there" in page
+
+
 def test_only_administrators_see_originals_and_decide(console, quarantined):
     viewer = log_in(console, "victor")
     assert viewer.get(f"/tasks/{quarantined}/elements").status_code == 403
