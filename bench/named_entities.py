@@ -25,8 +25,9 @@ from bench.deidentify_corpus import ct_slice
 from bench.goals import Benchmark, arguments
 from deidentifier.deidentify import Deidentifier
 from deidentifier.mappings import MemoryMappings
-from deidentifier.profiles.clean_text import default_vocabulary, explain_words, fold
+from deidentifier.profiles.clean_text import default_vocabulary, explain_words
 from deidentifier.profiles.named_entities import LABELS, Recogniser
+from deidentifier.profiles.spelling import fold
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import DEFAULT_RULES
 

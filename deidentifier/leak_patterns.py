@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
@@ -11,8 +12,9 @@ from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from deidentifier.profiles.clean_text import default_vocabulary, fold
+from deidentifier.profiles.clean_text import default_vocabulary
 from deidentifier.profiles.identifying import MAKERS, Identity, Term
+from deidentifier.profiles.spelling import PLACEHOLDERS, TITLES, fold, in_other_letters
 
 MIN_RAW = 6
 """Bytes from which on a value is searched in all bytes; a shorter one only as a word of text."""
@@ -26,12 +28,6 @@ _MIN_WORD = 3
 _MIN_WIDE = 5  # in UTF-16 these are ten bytes
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
            "november", "december")  # fmt: skip
-# What stands in the place of a value that was never there, or is gone already.
-_PLACEHOLDERS = frozenset(
-    ("anonymous", "anonymized", "anonymised", "anonymize", "anon", "removed", "deleted", "none", "null", "unknown",
-     "unspecified", "dummy", "test", "patient", "phantom", "na", "nil", "blank", "empty", "noname", "no", "name", "xxx",
-     "xxxx", "default", "other")
-)  # fmt: skip
 _SPELLINGS_OF_NAMES = ("{0} {1}", "{1} {0}", "{0}, {1}", "{0},{1}", "{0}{1}", "{1}{0}", "{1}.{0}", "{0}.{1}", "{0}_{1}",
                        "{1}_{0}", "{0}-{1}", "{1}-{0}", "{0}^{1}", "{1}^{0}")  # fmt: skip
 
@@ -81,7 +77,7 @@ def _patterns_of(term: Term) -> tuple[Pattern, ...]:
 
 
 def _patterns(kind: str, text: str, original: str) -> Iterator[Pattern]:
-    forms = tuple(dict.fromkeys((text, text.upper(), text.casefold(), fold(text)) if not text.isascii() else (text,)))
+    forms = tuple(dict.fromkeys(_forms(text) if not text.isascii() else (text,)))
     encoded = dict.fromkeys(each for form in forms for each in _encoded(form))
     if all(len(each) < MIN_RAW for each in encoded):
         if len(text) >= _MIN_WORD:
@@ -99,6 +95,11 @@ def _patterns(kind: str, text: str, original: str) -> Iterator[Pattern]:
     for form in forms:
         wide = (form.encode(code)[:_SEARCHED] for code in ("utf-16-le", "utf-16-be"))
         yield from (Pattern(each.lower(), kind, text) for each in wide)
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """Return a text that is not ASCII in upper and lower case, with marks apart, and without them."""
+    return text, text.upper(), text.casefold(), unicodedata.normalize("NFD", text), fold(text)
 
 
 def _encoded(text: str) -> list[bytes]:
@@ -158,28 +159,33 @@ def _says_something(text: str, kind: str) -> bool:
     """Tell whether a text can identify anybody: common words do not, however they came to stand in a header."""
     words = re.findall(r"\w+", fold(text).replace("_", " "))
     known = default_vocabulary()
-    if not words or all(word in _PLACEHOLDERS for word in words):
+    if not words or all(word in PLACEHOLDERS for word in words):
         return False
     if kind == "name":
         if len(words) > 1:
             return True
     else:
         words = [word for word in words if word not in MAKERS]
-    return not all(word in known or word in _PLACEHOLDERS or len(word) == 1 for word in words)
+    return not all(word in known or word in PLACEHOLDERS or len(word) == 1 for word in words)
 
 
 def _names(text: str) -> Iterator[str]:
-    """Yield a name whole, its components, and the ways in which people write the first two.
+    """Yield a name whole, its components, and the ways in which people write the first two, in several alphabets.
 
     Where a component is long enough to be found in any bytes by itself, it is found in all those ways, too.
     """
-    for group in text.split("="):
-        parts = [part.strip() for part in group.split("^") if part.strip()]
-        yield group.strip("^ ")
-        words = [*parts, *(word for part in parts for word in re.split(r"[\s,;-]+", part))]
-        yield from words
-        if len(parts) > 1 and not any(len(word) >= MIN_RAW and _says_something(word, "name") for word in parts[:2]):
-            yield from (form.format(parts[0], parts[1]) for form in _SPELLINGS_OF_NAMES)
+    for written in (text, *in_other_letters(text)):
+        for group in written.split("="):
+            parts = [part.strip() for part in group.split("^") if part.strip()]
+            yield group.strip("^ ")
+            yield from parts
+            for part in parts:
+                words = [word for word in re.split(r"[\s,;'’-]+", part) if fold(word) not in TITLES]
+                yield from words
+                if len(words) > 1:
+                    yield "".join(words)
+            if len(parts) > 1 and not any(len(word) >= MIN_RAW and _says_something(word, "name") for word in parts[:2]):
+                yield from (form.format(parts[0], parts[1]) for form in _SPELLINGS_OF_NAMES)
 
 
 # What parts the lines of an address, or several values in one.

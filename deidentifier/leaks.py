@@ -13,25 +13,19 @@ rightly equals another original one. Original UIDs are searched where this insta
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from common.dicom_dataset import DataSet
 from common.dicom_head import Head
 from common.dicom_scan import DEFLATED, Scan, scan
-from common.dicom_text import decode_text, strip_padding
-from common.errors import InvalidDicomError, QuarantineError
+from common.dicom_text import strip_padding
+from common.errors import QuarantineError
 from deidentifier.file_meta import DicomFile
 from deidentifier.leak_patterns import Patterns, beginnings_elsewhere, forms_elsewhere, patterns_of
-from deidentifier.profiles.clean_text import fold
+from deidentifier.leak_places import Leaf, holds_word, leaves_of, stands_by_chance
 from deidentifier.profiles.identifying import Collected
 
 _DATES = frozenset(("DA", "DT"))
-_NUMBERS = frozenset(("DS", "IS", "UI"))
-_NO_TEXT = frozenset(("DA", "DT", "TM"))
-_TEXT = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
-_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _SHOWN = 5
 _LAST = 8
 _BEGINNING = 12
@@ -192,85 +186,32 @@ def _same_dates(original: Scan, dates: Sequence[tuple[int, int]], where: _Where)
 
 
 # ------------------------------------------------------------------------------------------------------- confirming
-@dataclass(frozen=True)
-class _Leaf:
-    """An element of the result that is no sequence."""
-
-    path: str
-    heads: tuple[Head, ...]
-    start: int
-    value: int
-    end: int
-    dataset: DataSet
-
-    @property
-    def raw(self) -> bytes:
-        return self.dataset.scan.data[self.value : self.end]
-
-
-def _leaves(dataset: DataSet, path: str = "", heads: tuple[Head, ...] = ()) -> Iterator[_Leaf]:
-    for element in dataset.elements:
-        head, start, value, end = element
-        if head.tag in _PIXELS and not heads:
-            continue
-        inner = (*heads, head)
-        items = _items(dataset, element) if head.vr == "SQ" else []
-        if items:
-            for number, item in enumerate(items):
-                yield from _leaves(item, f"{path}{head.name}[{number}].", inner)
-        else:
-            yield _Leaf(path + head.name, inner, start, value, end, dataset)
-
-
-def _items(dataset: DataSet, element: tuple) -> list:  # type: ignore[type-arg]  # an element, its items
-    try:
-        return dataset.items(element)
-    except InvalidDicomError:
-        return []
-
-
 def _confirm(
     original: Scan, where: _Where, suspects: list[Suspect], expected: Expectation, dates: bool
 ) -> Iterator[Leak]:
     """Find the elements, and leave out what is there on purpose or by chance."""
     found = where.scan
-    leaves = [*(_leaves(found.meta) if found.meta else ()), *_leaves(found.dataset)]
+    leaves = [*(leaves_of(found.meta) if found.meta else ()), *leaves_of(found.dataset)]
     # The file meta information of a deflated file has offsets of its own.
     placed = [leaf for leaf in leaves if leaf.dataset.scan is found]
 
-    def leak(leaf: _Leaf, kind: str) -> Iterator[Leak]:
+    def leak(leaf: Leaf, kind: str) -> Iterator[Leak]:
         if not expected.on_purpose(leaf.heads):
             yield Leak(leaf.path, expected.rule(leaf.path), kind)
 
     for kind, offset, text in suspects:
         if offset < 0:
             for leaf in leaves:
-                if leaf.heads[-1].vr in _TEXT and _has_word(leaf, text):
+                if holds_word(leaf, text):
                     yield from leak(leaf, kind)
             continue
         at = next((leaf for leaf in placed if leaf.start <= offset < leaf.end), None)
         if at is None:
             yield Leak("outside the data set", "", kind)
-        elif not _by_chance(at, text):
+        elif not stands_by_chance(at, text):
             yield from leak(at, kind)
     if dates:
-        originals = {leaf.path: strip_padding(leaf.raw) for leaf in _leaves(original.dataset)}
+        originals = {leaf.path: strip_padding(leaf.raw) for leaf in leaves_of(original.dataset)}
         for leaf in leaves:
             if leaf.heads[-1].vr in _DATES and leaf.raw and originals.get(leaf.path) == strip_padding(leaf.raw):
                 yield from leak(leaf, "date")
-
-
-def _by_chance(leaf: _Leaf, text: str) -> bool:
-    """Tell whether digits merely happen to stand in a longer number, or in a date, which is compared by its path."""
-    vr = leaf.heads[-1].vr
-    if vr in _NO_TEXT:
-        return True
-    if vr not in _NUMBERS or not text or not re.fullmatch(r"[\d.]+", text):
-        return False
-    whole = rf"(?<![\d.]){re.escape(text)}(?![\d.])" if vr != "UI" else rf"(?<!\d){re.escape(text)}(?!\d)"
-    return re.search(whole, leaf.raw.decode("latin-1")) is None
-
-
-def _has_word(leaf: _Leaf, word: str) -> bool:
-    text = fold(decode_text(leaf.raw, leaf.dataset.encodings)).replace("_", " ")
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None

@@ -10,8 +10,7 @@ decision can be explained: :func:`explain_words` gives the reason for each word.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError, ResearchPacsError
 from common.storage import Storage
+from deidentifier.profiles.spelling import fold, pieces_of
+from deidentifier.profiles.telltale import TELLTALE
 
 if TYPE_CHECKING:
     from deidentifier.profiles.named_entities import Entity
@@ -27,74 +28,26 @@ Find = Callable[[str], Sequence["Entity"]]
 """Finds the named entities of a text."""
 
 # Three or more numbers in a row are one word: a date or a telephone number, not three small numbers.
-_WORD = re.compile(r"\d+(?:[-./:\s]+\d+){2,}|\w+(?:[.,]\d+)?\w*")
+# Marks that are combined with the letter before them (U+0300 and following) are part of a word.
+_WORD = re.compile(r"\d+(?:[-./:\s]+\d+){2,}|\w[\w\u0300-\u036f]*(?:[.,]\d+)?[\w\u0300-\u036f]*")
 # SI and clinical units that follow a number, with or without a space (``5 mm``, ``120kV``).
 _UNITS = frozenset(
-    [
-        "mm",
-        "cm",
-        "m",
-        "um",
-        "ms",
-        "s",
-        "sec",
-        "min",
-        "h",
-        "hr",
-        "hrs",
-        "mg",
-        "g",
-        "kg",
-        "ml",
-        "l",
-        "cc",
-        "kv",
-        "kvp",
-        "ma",
-        "mas",
-        "mgy",
-        "gy",
-        "mgycm",
-        "hz",
-        "khz",
-        "mhz",
-        "t",
-        "tesla",
-        "deg",
-        "grad",
-        "bar",
-        "mmhg",
-        "bpm",
-        "hu",
-        "ev",
-        "kev",
-        "mev",
-        "bq",
-        "kbq",
-        "mbq",
-        "gbq",
-        "mci",
-        "uci",
-        "frames",
-        "fr",
-        "slices",
-        "sl",
-        "px",
-        "pixel",
-        "pixels",
-        "channel",
-        "channels",
-        "ch",
-        "phases",
-        "ph",
-    ]
-)
+    ("mm", "cm", "m", "um", "ms", "s", "sec", "min", "h", "hr", "hrs", "mg", "g", "kg", "ml", "l", "cc", "kv", "kvp",
+     "ma", "mas", "mgy", "gy", "mgycm", "hz", "khz", "mhz", "t", "tesla", "deg", "grad", "bar", "mmhg", "bpm", "hu",
+     "ev", "kev", "mev", "bq", "kbq", "mbq", "gbq", "mci", "uci", "mol", "mmol", "ppm", "frames", "fr", "slices", "sl",
+     "px", "pixel", "pixels", "channel", "channels", "ch", "phases", "ph")
+)  # fmt: skip
 _UNIT = "|".join(sorted(_UNITS, key=lambda unit: (-len(unit), unit)))
 _QUANTITY = re.compile(rf"\d{{1,4}}(?:[.,]\d{{1,4}})?(?:{_UNIT})?|\d{{1,4}}x\d{{1,4}}(?:x\d{{1,4}})?|\d{{1,3}}d")
 # ``T1``, ``L5``, ``B30f``, ``C3``: too short to name somebody. Four digits could be a year or an identifier.
 _CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]?")
-# ``Omnipaque300``, ``Head2``.
-_NUMBERED = re.compile(r"([^\W\d]{3,})\d{1,3}")
+# b-values of diffusion, in s/mm²: ``b1000``, ``b=800``.
+_B_VALUE = re.compile(r"b?\d{0,2}[05]0")
+_B = frozenset(("b", "bvalue"))
+# ``Omnipaque300``, ``Head2``; ``4scan``.
+_NUMBERED = re.compile(r"(?P<word>[^\W\d]{3,})\d{1,3}|\d{1,2}(?P<behind>[^\W\d]{3,})")
+_QUANTIFIED, _OF_UNIT = "a number with a unit", "a unit behind another"
+_MIXED = re.compile(r"[^\W\d_]+\d{0,3}")
 _SMALL = re.compile(r"\d{1,3}|\d{1,3}[.,]\d{1,3}")
 
 
@@ -106,14 +59,6 @@ class WordDecision:
     end: int
     kept: bool
     reason: str
-
-
-def fold(text: str) -> str:
-    """Fold case and drop diacritics, so that ``Schädel`` and ``SCHADEL`` compare as equal."""
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
 @cache
@@ -147,16 +92,6 @@ def site_vocabulary(location: str, storage: Storage) -> frozenset[str]:
         raise ConfigurationError(f"RPACS_VOCABULARY_FILE: {location} cannot be read: {type(exc).__name__}") from exc
 
 
-def header_terms(values: Iterable[str]) -> frozenset[str]:
-    """Collect the words of identifying values: each word of two characters or more, and the value without spaces."""
-    terms: set[str] = set()
-    for value in values:
-        words = re.findall(r"\w+", fold(value.replace("_", " ")))
-        terms.update(word for word in words if len(word) > 1)
-        terms.add("".join(words))
-    return frozenset(term for term in terms if len(term) > 1)
-
-
 def explain_words(
     value: str,
     *,
@@ -171,7 +106,8 @@ def explain_words(
     value
         Decoded text of one value.
     terms
-        :func:`header_terms` of the instance: they never stay, though they were in the vocabulary.
+        :func:`~deidentifier.profiles.spelling.header_terms` of the instance: they never stay, though
+        they were in the vocabulary.
     vocabulary
         Folded words that may stay; the default one if None.
     find
@@ -187,13 +123,35 @@ def explain_words(
 def _by_rules(value: str, terms: frozenset[str], vocabulary: frozenset[str]) -> Iterator[WordDecision]:
     words = [(match.start(), match.end(), fold(match.group())) for match in _words(value)]
     spelled = _spelled_out([word for _, _, word in words])
+    telling = [match.span() for match in TELLTALE.finditer(value)]
+    kept = ""
     for position, (start, end, word) in enumerate(words):
         reason = _reason_to_remove(word, words, position, terms, spelled)
+        if reason is None and any(start < last and first < end for first, last in telling):
+            reason = "a date, an age of 90 or more, or an identifier"
         if reason is None:
-            reason = _reason_to_keep(word, words, position, vocabulary)
-            yield WordDecision(start, end, reason is not None, reason or "not in the vocabulary")
+            kept = (
+                _unit_after(word, kept)
+                or _reason_to_keep(word, words, position, vocabulary)
+                or _of_pieces(value[start:end], terms, vocabulary)
+            )
+            yield WordDecision(start, end, bool(kept), kept or "not in the vocabulary")
         else:
+            kept = ""
             yield WordDecision(start, end, False, reason)
+
+
+def _of_pieces(word: str, terms: frozenset[str], vocabulary: frozenset[str]) -> str:
+    """Return why a word in mixed case stays (``SpinalCord``): all its pieces would."""
+    pieces = pieces_of(word) if _MIXED.fullmatch(word) and not (word.islower() or word.isupper()) else []
+    if len(pieces) > 1 and all(piece in vocabulary or (piece.isdigit() and len(piece) < 4) for piece in pieces):
+        return "" if any(piece in terms for piece in pieces) else "all its pieces are in the vocabulary"
+    return ""
+
+
+def _unit_after(word: str, before: str) -> str:
+    """Return why a unit stays behind a number and another unit (``300 mg/ml``)."""
+    return _OF_UNIT if word in _UNITS and before in (_OF_UNIT, _QUANTIFIED) else ""
 
 
 def _outside(decision: WordDecision, entities: Sequence[Entity]) -> WordDecision:
@@ -212,7 +170,13 @@ def clean_text(
     find: Find | None = None,
 ) -> str:
     """Return the value without the words that may not stay; empty when no word stays."""
-    decisions = explain_words(value, terms=terms, vocabulary=vocabulary, find=find)
+    # What was apart may be a date, or a name, when the words between are gone.
+    while (cleaned := _without(value, explain_words(value, terms=terms, vocabulary=vocabulary, find=find))) != value:
+        value = cleaned
+    return value
+
+
+def _without(value: str, decisions: list[WordDecision]) -> str:
     if all(decision.kept for decision in decisions):
         return value if decisions else ""
     kept, position = [], 0
@@ -250,7 +214,8 @@ def _reason_to_remove(
 ) -> str | None:
     if position in spelled:
         return "single letters in a row"
-    if word in terms or any(len(term) > 3 and term in word for term in terms):
+    numbered = _NUMBERED.fullmatch(word)
+    if word in terms or (numbered and (numbered["word"] or numbered["behind"]) in terms):
         return "stands in the header"
     # ``An derson``: two words that together are one of the header's.
     for neighbour in (position - 1, position):
@@ -265,13 +230,15 @@ def _reason_to_keep(
     if word in vocabulary:
         return "in the vocabulary"
     numbered = _NUMBERED.fullmatch(word)
-    if numbered and numbered[1] in vocabulary:
+    if numbered and (numbered["word"] or numbered["behind"]) in vocabulary:
         return "in the vocabulary, with a number"
     following = words[position + 1][2] if position + 1 < len(words) else ""
     if _SMALL.fullmatch(word):
-        return "a small number"
+        return "a small number" if following not in _UNITS else _QUANTIFIED
     if _QUANTITY.fullmatch(word) and (not word.isdigit() or following in _UNITS):
-        return "a number with a unit"
+        return _QUANTIFIED
+    if _B_VALUE.fullmatch(word) and (word[0] == "b" or (position and words[position - 1][2] in _B)):
+        return "a b-value"
     if _CODE.fullmatch(word):
         return "a short code"
     return None
@@ -280,5 +247,6 @@ def _reason_to_keep(
 def _tidy(text: str) -> str:
     text = re.sub(r"[\s_]*([,;:/|+&-])(?:[\s_]*[,;:/|+&-])+", r"\1", text)
     text = re.sub(r"\(\s*\)|\[\s*\]|\{\s*\}", "", text)
+    text = re.sub(r"(?<![^\s_])[.,]+(?=[\s_])", "", text)
     text = re.sub(r"([\s_])[\s_]+", r"\1", text)
     return text.strip(" _,;:/|+&-^@.\t\r\n")

@@ -21,8 +21,10 @@ from common.dicom_scan import Scan
 from common.dicom_text import decode_text
 from common.errors import InvalidDicomError
 from deidentifier.memory import LONGEST_SEQUENCE
-from deidentifier.profiles.clean_text import clean_text, default_vocabulary, explain_words, fold, header_terms
+from deidentifier.profiles.clean_text import clean_text, default_vocabulary, explain_words
+from deidentifier.profiles.spelling import PLACEHOLDERS, TITLES, header_terms, pieces_of, words_of
 from deidentifier.profiles.tables import read_rows
+from deidentifier.profiles.telltale import IDENTIFIER
 
 if TYPE_CHECKING:
     from deidentifier.leak_patterns import Patterns
@@ -32,16 +34,12 @@ _KEPT = 32  # each takes about 1 MB
 _PADDING = b" \0"
 _REMEMBERED = 20_000
 _SEQUENCES = 2_000
+_LONG = 6  # letters from which on a word is one wherever it stands, as in the leak check
 _TEXT = frozenset(("AE", "LO", "LT", "SH", "ST", "UC", "UT"))
 _IDENTIFIER = re.compile(r".*(ID|IDs|IDsTrial|Number|NumberTrial|Identifier|Locator|AETitle)")
 _ADDRESS = re.compile(r".*(Address|AddressTrial|CurrentPatientLocation|Residence)")
 _PHONE = re.compile(r".*(Telephone|Telecom|Phone).*")
 _PLACE = re.compile(r".*(InstitutionName|DepartmentName|StationName|SiteName|CenterName|TreatmentMachineName)")
-# What looks like an identifier wherever it stands: long numbers, dates, UIDs, mail addresses, telephone numbers.
-_SUSPICIOUS = re.compile(
-    r"\d{5,}|\d{1,4}[-./]\d{1,2}[-./]\d{2,4}|\S+@\S+|\+?\d[\d\s/()-]{6,}\d|\d+(?:\.\d+){4,}|[A-Za-z]{3,}\d{4,}",
-    re.ASCII,
-)
 # Devices write their maker's name where an institution or a station was never entered: it identifies neither.
 MAKERS = frozenset(
     ("acuson", "agfa", "aloka", "bruker", "canon", "carestream", "elekta", "elscint", "esaote", "fuji", "fujifilm",
@@ -182,10 +180,13 @@ class Identity:
         self._vocabulary = vocabulary or default_vocabulary()
         self._find = recogniser.find if recogniser is not None else None
         self.values = tuple(dict.fromkeys(_terms(values)))
-        names = header_terms(term.text for term in self.values if term.kind == "name")
+        names = header_terms(term.text for term in self.values if term.kind == "name") - TITLES - PLACEHOLDERS
         others = header_terms(term.text for term in self.values if term.kind != "name")
         # A hospital called Head Center does not make the head a secret.
         self.words = names | (others - self._vocabulary - MAKERS)
+        # Nor does a patient of that name, where a machine speaks of itself; every machine of a maker names it.
+        self._telling = self.words - self._vocabulary - MAKERS
+        self._long = tuple(word for word in self._telling if len(word) >= _LONG)
         self.patterns: Patterns | None = None
         self._cleaned: dict[str, str] = {}
         self._technical: dict[str, str] = {}
@@ -206,9 +207,9 @@ class Identity:
         return found
 
     def _strip(self, text: str) -> str:
-        if not _SUSPICIOUS.search(text) and not self.names(text):
+        if not IDENTIFIER.search(text) and not self.names(text):
             return text
-        return self.clean(_SUSPICIOUS.sub(" ", text))
+        return self.clean(IDENTIFIER.sub(" ", text))
 
     def explain(self, text: str) -> list[Word]:
         """Tell of each word of a description whether it stays, and why."""
@@ -219,15 +220,19 @@ class Identity:
         """Tell the same of a technical text; nothing where it stays as it is."""
         if self.strip(text) == text:
             return []
-        suspicious = [Word(match[0], False, "looks like an identifier") for match in _SUSPICIOUS.finditer(text)]
-        return suspicious + self.explain(_SUSPICIOUS.sub(" ", text))
+        suspicious = [Word(match[0], False, "looks like an identifier") for match in IDENTIFIER.finditer(text)]
+        return suspicious + self.explain(IDENTIFIER.sub(" ", text))
 
     def names(self, text: str) -> bool:
-        """Tell whether a text holds a word of the identifying values."""
-        folded = fold(text)
-        words = re.findall(r"\w+", folded.replace("_", " "))
-        joined = "".join(words)
-        return any(word in self.words for word in words) or any(len(word) > 3 and word in joined for word in self.words)
+        """Tell whether a technical text, or a code, holds a word of the identifying values that is no common word.
+
+        Alone, in parts (``Smi Th``), as a piece (``SmithJ2``), or, where it is long, anywhere in another word.
+        """
+        words = words_of(text)
+        runs = ("".join(words[first:last]) for first in range(len(words)) for last in range(first + 1, first + 4))
+        if not self._telling.isdisjoint((*runs, *pieces_of(text))):
+            return True
+        return any(term in word for word in words if word not in self._vocabulary for term in self._long)
 
 
 def _remember(memory: dict[str, str], key: str, value: str) -> str:

@@ -169,6 +169,45 @@ def test_a_maker_in_a_patients_name_is_a_name():
         engine().deidentify(to_bytes(given))
 
 
+@pytest.mark.parametrize("name", ["Philips^Zoe", "Siemens^Zoe"])
+def test_a_maker_where_its_machines_write_it_is_no_leak(name):
+    given = instance(PatientName=name, Manufacturer="Philips Medical Systems")
+    given.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0C, "IS", "1000")
+    given.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x03, "FL", 1000.0)
+    outcome = engine(profile=PROFILE.replace("CleanDescriptors", "CleanDescriptors, RetainSafePrivate")).deidentify(
+        to_bytes(given)
+    )
+    result = pydicom.dcmread(io.BytesIO(outcome.data))
+    assert result.Manufacturer == "Philips Medical Systems"
+    assert result[0x0019, 0x100C].value == 1000
+
+
+def test_a_name_inside_a_word_of_the_vocabulary_is_no_leak():
+    given = instance(PatientName="Corona^Zoe", ImageType=["ORIGINAL", "PRIMARY", "CORONAL"], RescaleType="HU coronal")
+    assert engine().deidentify(to_bytes(given)).leaks == []
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Müller^Jörg", "Mueller"),
+        ("MUELLER^JOERG", "Müller"),
+        ("Müller^Jörg", "Mu\u0308ller"),
+        ("Sørensen^Åse", "SORENSEN"),
+        ("Łukasiewicz^Jan", "Lukasiewicz"),
+        ("Дмитриев^Иван", "Dmitriev"),
+        ("O'Connor^Zoe", "OCONNOR"),
+        ("De la Cruz^Zoe", "delacruz"),
+    ],
+)
+def test_names_are_found_in_other_letters(name, written):
+    dataset = planted(b"\xff" + written.encode())
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientName = name
+    with pytest.raises(LeakError):
+        engine().deidentify(to_bytes(dataset))
+
+
 def test_digits_by_chance_are_no_leak():
     dataset = instance(PatientID="135803", ImagePositionPatient=[-158.135803, 1, 2])
     assert engine().deidentify(to_bytes(dataset)).state == "deidentified"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deidentifier.profiles.clean_text import clean_text, explain_words, fold, header_terms, read_vocabulary
+from deidentifier.profiles.clean_text import clean_text, explain_words, read_vocabulary
+from deidentifier.profiles.spelling import fold, header_terms
 
 TERMS = header_terms(["SMITH^ANNA", "12345678", "19700101", "Müller-Lüdenscheidt^Karl", "St. Mary Hospital"])
 
@@ -30,6 +31,23 @@ TERMS = header_terms(["SMITH^ANNA", "12345678", "19700101", "Müller-Lüdenschei
         ("", ""),
         ("1 2 3", ""),
         ("Thorax", "Thorax"),
+        ("Omnipaque 300 mg/ml", "Omnipaque 300 mg/ml"),
+        ("DTI 64 dir b1000 b=800", "DTI 64 dir b1000 b=800"),
+        ("b1234 MRN 123", ""),
+        ("ep2d_diff_4scan_trace", "ep2d_diff_4scan_trace"),
+        ("SpinalCord", "SpinalCord"),
+        ("CT 12 Mar 60 head", "CT head"),
+        ("CT 12. März 1960 head", "CT head"),
+        ("CT 12 de marzo de 1960 head", "CT head"),
+        ("CT 12-DEZ-1960", "CT"),
+        ("CT March 12th, 1960", "CT"),
+        ("5 MAR", "5 MAR"),
+        ("CT 95 years", "CT"),
+        ("CT 93 ans", "CT"),
+        ("age 101 head", "head"),
+        ("age 61 head", "age 61 head"),
+        ("ID 999 tel 12 34", ""),
+        ("Mu\u0308ller brain", "brain"),
     ],
 )
 def test_what_stays(value, kept):
