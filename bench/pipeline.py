@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.goals import Benchmark, arguments
-from bench.pipeline_floors import BARE, GUARDED, join, measure_bare, measure_guarded, send
+from bench.pipeline_floors import BARE, GUARDED, join, measure_bare, measure_guarded, measure_script, send
 from demo.servers.pipeline import PipelineServers
 from demo.servers.process import wait_until
 from tests.helpers.slices import make_slice
@@ -104,6 +104,7 @@ def main() -> int:
         files = make_files(folder / "slices", count, "BENCH")
         warm = make_files(folder / "warm", 20, "WARM")
         single = make_files(folder / "single", singles, "SINGLE")
+        script = measure_script(folder / "script", files[: max(200, count // 4)])
         floors = _measure_floors(folder / "floors before", files)
         servers = PipelineServers(folder / "servers", durable=True)
         work = ["deidentifier", "work", "--processes", options.processes, "--threads", options.threads]
@@ -121,7 +122,7 @@ def main() -> int:
         if servers is not None:
             servers.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    rates = {**floor, "pipeline: C-STORE to searchable": rate}
+    rates = {**script, **floor, "pipeline: C-STORE to searchable": rate}
     rows = [[name, value, 1000 / value, value / floor[BARE], value / floor[GUARDED]] for name, value in rates.items()]
     columns = ["what", "per second", "ms each", "of the bare floor", "of the guarded floor"]
     benchmark.table(f"{count} CT slices of 512 × 512", columns, rows)

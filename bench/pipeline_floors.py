@@ -5,6 +5,9 @@
   it: the MD5 of what was received and of what is sent, both compared with what the Orthancs keep, the original deleted,
   the result read once by whoever indexes it. No rules, no queue, no database, no index: no pipeline that keeps the
   promises can be faster.
+
+Beside them, for comparison, the bare transfers by a *plain script*, as somebody writes it in an hour: ``requests``, one
+session for each of four threads, ``/instances/{id}/file``.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import local
+
+import requests
 
 from common.orthanc import Orthanc
 from demo.servers.orthanc import OrthancServer, start_orthanc
 
 ASSOCIATIONS = 4
-BARE, GUARDED = "bare floor", "guarded floor"
+BARE, GUARDED, SCRIPT = "bare floor", "guarded floor", "plain script"
 
 
 def send(server: OrthancServer, files: Sequence[Path], associations: int = ASSOCIATIONS) -> None:
@@ -65,6 +71,22 @@ def measure_guarded(folder: Path, files: Sequence[Path]) -> dict[str, float]:
             there.download(stored)
 
         return _rates(GUARDED, source, files, deliver)
+
+
+def measure_script(folder: Path, files: Sequence[Path]) -> dict[str, float]:
+    """Return slices per second of the bare transfers by ``requests``, as :func:`measure_bare` does."""
+    with _started(folder, "research") as (server,):
+        kept = local()
+
+        def copy(instance: str) -> None:
+            if not hasattr(kept, "session"):
+                kept.session = requests.Session()
+                kept.session.auth = (server.username, server.password)
+            answer = kept.session.get(f"{server.url}/instances/{instance}/file", timeout=60)
+            answer.raise_for_status()
+            kept.session.post(f"{server.url}/instances", data=answer.content, timeout=60).raise_for_status()
+
+        return _rates(SCRIPT, server, files, copy)
 
 
 def join(*floors: dict[str, float]) -> dict[str, float]:
