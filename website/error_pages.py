@@ -45,9 +45,9 @@ _SENTENCES = {
 
 def for_program() -> bool:
     """Tell whether this request comes from a program rather than from a person's browser."""
-    if is_for_programs(request) or request.path.endswith((".json", ".csv", ".zip", ".dcm")):
+    if is_for_programs(request) or request.path.endswith((".json", ".jsonl", ".csv")):
         return True
-    # Browsers name HTML when a person goes somewhere; scripts and pictures accept anything.
+    # Browsers name HTML when a person goes somewhere, a download too; scripts and pictures accept anything.
     return "text/html" not in request.accept_mimetypes.values() or "Authorization" in request.headers
 
 

@@ -203,7 +203,7 @@ def _identify(requirement: Requirement) -> Identity | None:
 def _authorise(requirement: Requirement) -> None:
     """Refuse an action as such. It is the same answer for every object, so it tells nothing about any."""
     if not g.access.may(requirement.level):
-        raise RefusedError("you may not do this: see the permissions page")
+        raise RefusedError("your permissions do not allow this")
 
 
 def _protect(csrf: CSRFProtect, requirement: Requirement) -> None:

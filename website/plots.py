@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-_WIDTH = 560
 _ROW = 24
-_LABELS = 130
-_YEARS_WIDTH = 960
+_LABELS = 110
+_LONGEST = 48  # per cent: label and number keep their room on a phone
 _YEARS_HEIGHT = 120
-_MARGIN = 16  # half a label
+_MARGIN = 2  # per cent: about half a label
+_PER_LABEL, _PER_LABEL_ON_PHONE = 4.6, 13.0
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar; coordinates in the units of the plot's view box."""
+    """One bar: lengths along the plot's width in per cent of it, the rest in pixels, so that text keeps its size.
+
+    Attributes
+    ----------
+    labelled, marked
+        Whether there is room for its label, and whether there is on a phone.
+    """
 
     label: str
     count: int
@@ -25,15 +32,15 @@ class Bar:
     width: float
     height: float
     labelled: bool = True
+    marked: bool = True
     url: str = ""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Bars in a box of ``width`` by ``height``."""
+    """Bars in a box of ``height`` pixels, as wide as there is room."""
 
     bars: tuple[Bar, ...]
-    width: int
     height: int
     label_width: int = 0
     upright: bool = False
@@ -54,12 +61,11 @@ def ranking(counts: Iterable[tuple[str, int]]) -> Plot | None:
     if not rows:
         return None
     largest = max(count for _, count in rows)
-    room = _WIDTH - _LABELS - 90  # the number stands behind the bar
     bars = tuple(
-        Bar(label, count, _LABELS, row * _ROW + 3, round(max(2.0, room * count / largest), 1), _ROW - 7)
+        Bar(label, count, _LABELS, row * _ROW + 3, round(max(0.4, _LONGEST * count / largest), 2), _ROW - 7)
         for row, (label, count) in enumerate(rows)
     )
-    return Plot(bars, _WIDTH, len(rows) * _ROW + 4, _LABELS)
+    return Plot(bars, len(rows) * _ROW + 4, _LABELS)
 
 
 def by_year(dates: Iterable[tuple[str, int]]) -> Plot | None:
@@ -78,11 +84,12 @@ def by_year(dates: Iterable[tuple[str, int]]) -> Plot | None:
 
 def _upright(rows: list[tuple[str, int]]) -> Plot:
     largest = max(count for _, count in rows)
-    step = min((_YEARS_WIDTH - 2 * _MARGIN) / len(rows), 80)
-    every = max(1, round(44 / step + 0.4))  # a label needs 44 units
+    step = min((100 - 2 * _MARGIN) / len(rows), 8)
+    every = max(1, round(_PER_LABEL / step + 0.4))
+    on_phone = every * math.ceil(_PER_LABEL_ON_PHONE / (every * step))
     bars = []
     for place, (label, count) in enumerate(rows):
         height = round((_YEARS_HEIGHT - 26) * count / largest, 1)
-        x, y = round(_MARGIN + place * step + step * 0.1, 1), round(_YEARS_HEIGHT - 18 - height, 1)
-        bars.append(Bar(label, count, x, y, round(step * 0.8, 1), height, place % every == 0))
-    return Plot(tuple(bars), _YEARS_WIDTH, _YEARS_HEIGHT, upright=True)
+        x, y = round(_MARGIN + place * step + step * 0.1, 2), round(_YEARS_HEIGHT - 18 - height, 1)
+        bars.append(Bar(label, count, x, y, round(step * 0.8, 2), height, place % every == 0, place % on_phone == 0))
+    return Plot(tuple(bars), _YEARS_HEIGHT, upright=True)

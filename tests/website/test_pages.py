@@ -240,3 +240,34 @@ def test_searches_can_be_saved_and_removed(portal_with_orthanc) -> None:
     assert client.post("/searches", data={**form, "q": "Modality Nonsense"}).status_code == 400
     assert client.post("/searches/1/delete", data=form).status_code == 303
     assert "mine" not in client.get("/searches").text
+
+
+def test_a_download_while_orthanc_is_away_is_an_error_page_not_a_broken_file(portal, store) -> None:
+    """The portal's own Orthanc is on a port where nobody listens."""
+    client = portal.client("full")
+    study, series = store.parents[store.ids[0]]
+    for path in (f"/studies/{study}.zip", f"/series/{series}.zip", "/search.zip", f"/instances/{store.ids[0]}.dcm"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (503, "text/html"), path
+        assert "reload this page in a minute" in answer.text
+        assert client.get(path, headers={"Accept": "*/*"}).json["error"] == "Service Unavailable"
+
+
+def test_a_download_after_the_session_ended_leads_to_the_login(portal, store) -> None:
+    study, _ = store.parents[store.ids[0]]
+    assert portal.client().get(f"/studies/{study}.zip").location == f"/login?next=%2Fstudies%2F{study}.zip"
+    answer = portal.client().post("/searches", data={"name": "n", "q": ""})
+    assert answer.status_code == 401
+    assert "log in, then do again" in answer.text
+
+
+def test_a_viewer_that_is_not_installed_is_not_offered(portal, store) -> None:
+    study, series = store.parents[store.ids[0]]
+    for path in (f"/studies/{study}", f"/series/{series}"):
+        assert "Open in viewer" not in portal.client("full").get(path).text
+
+
+def test_patterns_of_orthancs_paths_are_shown_as_written(portal) -> None:
+    page = portal.client("denied").get("/permissions").text
+    assert '<code class="d-block">GET /system</code>' in page
+    assert '<code class="d-block">not DELETE **</code>' in page

@@ -18,8 +18,8 @@ from website.exports.keys import safe_name
 
 KINDS: Mapping[str, str] = {
     "configured": "A destination set up for you",
-    "role": "A role to assume",
-    "keys": "Access keys",
+    "role": "An AWS role that this portal takes on",
+    "keys": "Access keys of the bucket",
 }
 STORAGE_CLASSES = (
     "STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE",

@@ -27,7 +27,9 @@ def show_audit() -> ResponseReturnValue:
     try:
         filters = read_filters(request.args)
     except ValueError as exc:
-        return render_template("audit.html", rows=[], filters={}, following="", export="", error=str(exc)), 400
+        return render_template(
+            "audit.html", rows=[], filters=request.args, following="", export="", error=str(exc)
+        ), 400
     rows = search(services().database, filters, _PAGE)
     following = urlencode({**filters, "before": rows[-1].seq}) if len(rows) == _PAGE else ""
     export = urlencode({name: value for name, value in filters.items() if name != "before"})

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, current_app, request, url_for
 
-from website.context import current_access
+from website.context import current_access, services
 
 blueprint = Blueprint("formats", __name__)
 
@@ -64,6 +64,8 @@ def _resource_links(kind: str, identifier: str) -> list[Link]:
         Link(label, url_for(endpoint, **named))
         for endpoint, label, wanted, action in _RESOURCE
         if wanted == kind and endpoint in current_app.view_functions and current_access().may(action)
+        # A button that leads to nothing but "no viewer is installed" helps nobody.
+        if not endpoint.startswith("viewer.") or services().viewer.installed
     ]
 
 

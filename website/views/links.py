@@ -109,7 +109,7 @@ def show_share(share_id: UUID) -> str:
         columns=catalogue.columns("series"),
         study_id=document.ids.study,
         series_id=document.ids.series,
-        viewer_url=viewer_address([uids[0]], share=link.id),
+        viewer_url=viewer_address([uids[0]], share=link.id) if services().viewer.installed else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -17,13 +18,17 @@ from tests.website.dicomweb.conftest import Archive
 
 
 @pytest.fixture
-def archive(make_archive) -> Archive:
+def archive(make_archive, tmp_path) -> Archive:
+    # A viewer is installed, as far as its list of files goes.
+    index = {"etag": "x", "immutable": False, "worker": False}
+    (tmp_path / "contents.json").write_text(json.dumps({"version": "1", "files": {"index.html": index}}))
     return make_archive(
         {
             "ct": make_instance(1, 1, 1, 1),
             "mr": make_instance(1, 1, 2, 1, Modality="MR", SeriesDescription="Hidden series"),
             "prior": make_instance(1, 2, 1, 1),
-        }
+        },
+        RPACS_VIEWER_FOLDER=str(tmp_path),
     )
 
 

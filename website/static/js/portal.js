@@ -16,7 +16,11 @@
   });
 
   // A picture that cannot be made (no image in the instance, an unknown codec) gives way to a drawing.
-  const fallback = (img) => { if (img.dataset.fallback && img.src !== img.dataset.fallback) { img.src = img.dataset.fallback; delete img.dataset.fallback; } };
+  const fallback = (img) => { if (img.dataset.fallback && img.src !== img.dataset.fallback) {
+    img.src = img.dataset.fallback; delete img.dataset.fallback;
+    const reason = img.closest('section')?.querySelector('[data-fallback-reason]');
+    if (reason) reason.hidden = false;
+  } };
   document.addEventListener('error', (event) => { if (event.target.tagName === 'IMG') fallback(event.target); }, true);
   document.querySelectorAll('img[data-fallback]').forEach((img) => { if (img.complete && !img.naturalWidth) fallback(img); });
 
