@@ -12,7 +12,7 @@ from deidentifier.profiles.comments import clear_comments
 
 _ROWS, _COLUMNS, _SAMPLES, _FRAMES = 0x00280010, 0x00280011, 0x00280002, 0x00280008
 _ALLOCATED, _STORED, _HIGH = 0x00280100, 0x00280101, 0x00280102
-_PIXEL_DATA = 0x7FE00010
+_PIXEL_DATA, _FLOAT, _DOUBLE = 0x7FE00010, 0x7FE00008, 0x7FE00009
 _NATIVE = frozenset(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED))
 
 
@@ -25,10 +25,13 @@ def clear_unused(original: Scan) -> Scan:
         An overlay is embedded in compressed pixels, or these carry what cannot be told from the picture.
     """
     pixels = original.pixel_data
-    if pixels is None or pixels[0].tag != _PIXEL_DATA:
+    if pixels is None:
         return original
     numbers = _numbers(original)
-    embedded = _has_embedded_overlay(original)
+    if (tag := pixels[0].tag) != _PIXEL_DATA:
+        # BitsAllocated says nothing that the element would not say (PS3.3 C.7.6.24, C.7.6.25); planes are not embedded.
+        numbers[_ALLOCATED] = {_FLOAT: 32, _DOUBLE: 64}[tag]
+    embedded = tag == _PIXEL_DATA and _has_embedded_overlay(original)
     native = original.transfer_syntax in _NATIVE
     if embedded and not native:
         raise QuarantineError("an overlay is embedded in compressed pixels")

@@ -51,6 +51,12 @@ _FURTHER = {
     0x04000120: "X",  # Signature
     0x04000520: "X",  # EncryptedContent
 }
+# Commands, file meta information, directories: names of files and media are no part of an instance.
+_OF_OTHERS = frozenset((0x0000, 0x0002, 0x0004))
+# Coded strings that people, not devices, make up (PS3.3 C.10.9, C.10.7).
+_LABELS = frozenset((0x00700002, 0x00700080))  # GraphicLayer, ContentLabel
+_BODY_PART = 0x00180015
+_BYTES = frozenset(("OB", "OD", "OF", "OL", "OV", "OW"))
 _BASIC = ProfileTable([])
 _FREE_OF_VALUES = "kept where legal"
 
@@ -124,7 +130,7 @@ class Place:
         if is_private(tag):
             return treat_private(self._profile, head, self.enter(head))
         group = tag >> 16
-        if group >> 8 in (0x50, 0x60) or not head.keyword or group in (0x0000, 0x0002):
+        if group >> 8 in (0x50, 0x60) or not head.keyword or group in _OF_OTHERS:
             # A plane without its bits, a curve without its points: the whole group goes.
             return REMOVED
         if tag in timestamps.TAGS:
@@ -226,6 +232,12 @@ class Place:
             return self._by_code(head, "X/Z/D")
         if vr in TEXT:
             return self._unlisted_text(head)
+        if vr in _BYTES:
+            return Treatment("text in bytes removed", act=does.replace_by_dummy, unless=does.is_no_text)
+        if self._profile.cleans_text and head.tag in _LABELS:
+            return self._text(head, does.clean_words)
+        if self._profile.cleans_text and head.tag == _BODY_PART:
+            return self._text(head, does.strip_identifiers)
         return self._legal(head)
 
     def _unlisted_text(self, head: Head) -> Treatment | None:

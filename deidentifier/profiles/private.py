@@ -49,4 +49,6 @@ def _treat_as(profile: Profile, vr: str) -> Treatment | None:
     guard = does.is_legal(vr)
     if guard is not None:
         return Treatment("safe private", act=does.empty, unless=guard)
-    return None if vr in ("OB", "OW", "OF", "OD", "OL") else REMOVED
+    if vr in ("OB", "OW", "OF", "OD", "OL"):
+        return Treatment("safe private", act=does.empty, unless=does.is_no_text)
+    return REMOVED

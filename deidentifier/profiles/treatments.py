@@ -104,12 +104,17 @@ def clean_code_value(element: ElementInWork) -> None:
 _NUMERIC = re.compile(r"\d{6,18}")
 _CODES = {
     "SCT": _NUMERIC,
-    "DCM": re.compile(r"\d{5,6}|[A-Z_]{1,16}"),
+    "DCM": re.compile(
+        r"\d{5,6}|[A-Z][A-Z0-9]{0,2}|ARCHIVE|ASMT|BDUS|CAPTURE|COMP|CTPROTOCOL|DOCD|FILMD|IVOCT|IVUS|Margin|MEDIM"
+        r"|NEARLINE|OFFLINE|ONLINE|OPTBSV|OPTENF|PLAN|PRINT|RESP|RTDOSE|RTIMAGE|RTPLAN|RTRAD|RTRECORD|RTSEGANN|RTSTRUCT"
+        r"|STAIN|TEXTUREMAP|UNAVAILABLE|VIDD"
+    ),
     "SRT": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
     "SNM3": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
     "99SDM": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
     "LN": re.compile(r"\d{1,6}-\d"),
-    "UCUM": re.compile(r"[^\s\\^]{1,16}"),
+    # Units are short; annotations, in braces, hardly longer.
+    "UCUM": re.compile(r"(?:[A-Za-z]{1,5}(?![A-Za-z])|\{[^{}\\^]{1,12}\}|\[[^\[\]\\^]{1,8}\]|[\d.%/*'()+µ-])+"),
     "NCIt": re.compile(r"C\d{4,6}"),
     "UMLS": re.compile(r"C\d{7}"),
     "FMA": re.compile(r"\d{1,6}"),
@@ -210,8 +215,11 @@ _DS = re.compile(rb"[0-9+.eE \\-]*", re.ASCII)
 _IS = re.compile(rb"[0-9+ \\-]*", re.ASCII)
 _AS = re.compile(rb"\d{3}[DWMY] *|", re.ASCII)
 # Defined terms are words with few digits: long numbers may be an identifier.
-_CS = re.compile(rb"(?!.*(?:\d{5}|[A-Za-z]{3}\d{4}))[A-Za-z0-9 _\\\\+-]*", re.ASCII)
+_CS = re.compile(rb"(?!.*(?:(?<!ISO_)\d{5}|[A-Za-z]{3}\d{4}))[A-Za-z0-9 _\\\\+-]*", re.ASCII)
 _UI = re.compile(rb"[0-9.\\]*", re.ASCII)
+# Six characters, three letters in a row among them, and nothing that is not written.
+_TEXT = re.compile(r"(?=.{6})(?=.*?[^\W\d_]{3})[\t\r\n\x20-\x7e\u00a0-\ufffd]*", re.DOTALL)
+_LONGEST_TEXT = 4096
 
 
 def is_legal(vr: str) -> Guard | None:
@@ -221,6 +229,18 @@ def is_legal(vr: str) -> Guard | None:
         return None
     match = found.fullmatch
     return lambda raw: match(strip_padding(raw)) is not None
+
+
+def is_no_text(raw: bytes) -> bool:
+    """Tell whether bytes are numbers, as far as that shows: not all of them are letters, in ASCII, UTF-8 or UTF-16."""
+    if raw.isascii():
+        return _TEXT.fullmatch(raw.replace(b"\0", b"").decode("ascii")) is None
+    if len(raw) > _LONGEST_TEXT:
+        return True
+    try:
+        return _TEXT.fullmatch(raw.decode("utf-8").strip("\0")) is None
+    except UnicodeDecodeError:
+        return True
 
 
 def is_legal_time(raw: bytes) -> bool:

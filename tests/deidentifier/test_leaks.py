@@ -57,9 +57,9 @@ def shift_by_a_day(pattern):
 
 
 def planted(text, vr="OB"):
-    """Return an instance with bytes that no rule touches, and the rules' file that keeps them."""
+    """Return an instance with bytes that no rule touches, as they are not text alone."""
     dataset = instance()
-    raw = text if isinstance(text, bytes) else text.encode()
+    raw = b"\xff\xff" + (text if isinstance(text, bytes) else text.encode())
     dataset.add_new(0x00143080, vr, raw + b"\0" * (len(raw) % 2))  # BadPixelImage: binary, and in no row of the table
     return dataset
 
@@ -201,7 +201,7 @@ def test_a_name_inside_a_word_of_the_vocabulary_is_no_leak():
     ],
 )
 def test_names_are_found_in_other_letters(name, written):
-    dataset = planted(b"\xff" + written.encode())
+    dataset = planted(written.encode())
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientName = name
     with pytest.raises(LeakError):
@@ -301,7 +301,7 @@ def test_parts_of_a_value_are_found(given, written, write):
     text = write(written)
     dataset = instance(**given)
     raw = text.encode() if isinstance(text, str) else text
-    dataset.add_new(0x00143080, "OB", b"xx" + raw + b"\0" * (len(raw) % 2))
+    dataset.add_new(0x00143080, "OB", b"\xff\xff" + raw + b"\0" * (len(raw) % 2))
     with pytest.raises(LeakError) as caught:
         engine().deidentify(to_bytes(dataset))
     assert {finding["path"] for finding in caught.value.findings} == {"BadPixelImage"}
@@ -319,7 +319,7 @@ def test_parts_of_a_value_are_found(given, written, write):
 def test_parts_that_are_common_words_do_not_flood(given):
     dataset = instance(**given)
     dataset.add_new(
-        0x00143080, "OB", b"Chest Hospital left wing the second floor MR Center Radiology department 20200131"
+        0x00143080, "OB", b"\xff\xffChest Hospital left wing the second floor MR Center Radiology department 20200131"
     )
     dataset.Manufacturer = "Siemens Healthineers"
     assert engine().deidentify(to_bytes(dataset)).leaks == []
