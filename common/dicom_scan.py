@@ -48,6 +48,8 @@ class Scan:
         The file meta information, None where there is none.
     dataset
         The data set.
+    size
+        Bytes of the file, where ``data`` are its outline.
     walk
         What finds the elements in ``data``.
     """
@@ -55,11 +57,12 @@ class Scan:
     data: bytes
     transfer_syntax: str = ""
     meta: DataSet | None = None
+    size: int = 0
     dataset: DataSet = field(init=False)
     walk: Walk = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.walk = Walk(self.data)
+        self.walk = Walk(self.data, max(self.size, len(self.data)))
 
     def release(self) -> None:
         """Let go of the elements, which are of no use then: they and the scan hold each other, and the bytes."""
@@ -101,7 +104,7 @@ def _items_of(dataset: DataSet, tag: int) -> list[Item]:
     return dataset.items(element) if element and element[0].vr == "SQ" else []
 
 
-def scan(data: bytes | bytearray | memoryview, *, max_inflated: int = MAX_INFLATED) -> Scan:
+def scan(data: bytes | bytearray | memoryview, *, max_inflated: int = MAX_INFLATED, size: int = 0) -> Scan:
     """Scan a DICOM file (PS3.10), or a bare data set.
 
     Parameters
@@ -110,6 +113,8 @@ def scan(data: bytes | bytearray | memoryview, *, max_inflated: int = MAX_INFLAT
         The bytes of the file.
     max_inflated
         Limit of the size of a deflated data set, in bytes.
+    size
+        Bytes of the file whose outline the data are (:mod:`common.dicom_outline`), and may have elements for.
 
     Raises
     ------
@@ -117,14 +122,14 @@ def scan(data: bytes | bytearray | memoryview, *, max_inflated: int = MAX_INFLAT
         The bytes are not DICOM, or damaged, or inflate beyond the limit. The message holds offsets and tags only.
     """
     data = bytes(data)
-    found = Scan(data)
+    found = Scan(data, size=size)
     start = _read_meta(found)
     declared = _meta_text(found, 0x00020010)
     if declared == DEFLATED:
         # The offsets of the file meta information go on to count in the file, of which it has a scan of its own.
         meta, found.meta = found.meta, None
         found, start = Scan(_inflate(data, start, max_inflated), meta=meta), 0
-    syntax = _detect(found.data, start, declared)
+    syntax = detect_syntax(found.data, start, declared)
     found.transfer_syntax = _uid_of(syntax, declared)
     found.dataset = DataSet(found, syntax, start, len(found.data), [])
     found.walk.read(found.dataset, False, 0)
@@ -177,11 +182,11 @@ def _meta_text(found: Scan, tag: int) -> str:
     return "" if element is None else strip_padding(found.data[element[2] : element[3]]).decode("latin-1")
 
 
-def _detect(data: bytes, start: int, declared: str) -> Syntax:
-    """Tell how the headers are written: as declared, but for files that declare nothing or one thing and are another.
+def detect_syntax(data: bytes, start: int, declared: str) -> Syntax:
+    """Tell how headers are written: as declared, but for files that declare nothing or one thing and are another.
 
-    The first element decides: its group is small in the right byte order, and two letters stand where explicit VR
-    has them.
+    The first element, at ``start``, decides: its group is small in the right byte order, and two letters stand where
+    explicit VR has them.
     """
     first = data[start : start + 8]
     if len(first) < 8:

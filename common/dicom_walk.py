@@ -22,14 +22,14 @@ of nothing but tiny elements would take twenty times their size in memory. An it
 
 
 class Walk:
-    """Reads the headers in the bytes of one scan; bounds how many there may be by the size of the data."""
+    """Reads the headers in the bytes of one scan; bounds how many there may be by the size of the file."""
 
     __slots__ = ("_data", "_items", "_room")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, size: int) -> None:
         self._data = data
         self._items: dict[int, tuple[list[Item], int]] = {}
-        self._room = _ROOM + len(data) // _BYTES_PER_ELEMENT
+        self._room = _ROOM + size // _BYTES_PER_ELEMENT
 
     def forget(self) -> None:
         """Let go of the items that are remembered."""

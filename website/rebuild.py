@@ -43,11 +43,11 @@ def rebuild(
         Orthanc or the database is away; what was done stays, run it again.
     """
     rebuilt, before = Rebuilt(), set(index.instance_ids())
-    build = DocumentBuilder(orthanc)
+    builder = DocumentBuilder(orthanc)
 
     def read(instance: str) -> IndexDocument | None:
         try:
-            return build(instance, orthanc.download(instance))
+            return builder(instance, builder.download(instance))
         except NotFoundError:
             return None  # deleted since it was listed
         except PermanentError as exc:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from common.dicom_outline import Outline
 from common.errors import NotFoundError, PermanentError
 from common.metrics import timed
-from common.orthanc import Orthanc
 from common.tasks import Result, Task
 from common.worker import Batch
 
@@ -27,8 +27,14 @@ class IndexStore(Protocol):
         """Remove instances, by the research Orthanc's identifiers."""
 
 
-BuildDocument = Callable[[str, bytes], Any]
-"""Makes the index's document of an instance: its identifier in Orthanc, its file."""
+class Documents(Protocol):
+    """What reads instances and makes documents of them."""
+
+    def download(self, instance: str) -> Outline:
+        """Return the file of an instance, its identifier in Orthanc given."""
+
+    def __call__(self, instance: str, file: Outline) -> Any:
+        """Make the index's document of an instance."""
 
 
 class InstanceIndexer:
@@ -37,8 +43,8 @@ class InstanceIndexer:
     kind = KIND
     batch = 32
 
-    def __init__(self, orthanc: Orthanc, index: IndexStore, build: BuildDocument) -> None:
-        self._orthanc, self._index, self._build = orthanc, index, build
+    def __init__(self, index: IndexStore, documents: Documents) -> None:
+        self._index, self._documents = index, documents
 
     def work(self, batch: Batch) -> list[Result]:
         """Read each instance, then add them all."""
@@ -58,14 +64,14 @@ class InstanceIndexer:
     def _read(self, task: Task, documents: dict[int, Any]) -> Result:
         try:
             with timed(KIND, "download"):
-                data = self._orthanc.download(task.subject)
+                file = self._documents.download(task.subject)
         except NotFoundError:
             # The instance is gone, and so is its row: at once, without waiting for the reconciler.
             self._index.remove([task.subject])
             return Result(task, "discarded", error_code="InstanceGone", error="The instance was deleted meanwhile.")
         with timed(KIND, "document"):
-            documents[task.id] = self._build(task.subject, data)
-        return Result(task, "done", bytes=len(data))
+            documents[task.id] = self._documents(task.subject, file)
+        return Result(task, "done", bytes=file.size)
 
     def _add(self, documents: Sequence[Any]) -> None:
         with timed(KIND, "add"):

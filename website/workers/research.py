@@ -48,7 +48,7 @@ class Research:
 
     def indexer(self) -> InstanceIndexer:
         """Return what works on tasks of the kind ``index``."""
-        return InstanceIndexer(self.orthanc, Index(self.database), DocumentBuilder(self.orthanc))
+        return InstanceIndexer(Index(self.database), DocumentBuilder(self.orthanc))
 
     def follow(self, stop: Event) -> None:
         """Start the thread that reads the change feed, and those that keep the queue in order."""

@@ -34,7 +34,7 @@ class Workers:
         self.index = Index(database)
         self.feed = ChangeFeed(orthanc, self.queue, kind=KIND, name="research")
         self.reconciler = IndexReconciler(orthanc, self.index, self.queue)
-        self.indexer = InstanceIndexer(orthanc, self.index, DocumentBuilder(orthanc))
+        self.indexer = InstanceIndexer(self.index, DocumentBuilder(orthanc))
 
     def run(self):
         while self.feed.step():
@@ -62,6 +62,20 @@ def test_what_anybody_sends_to_the_research_orthanc_is_indexed(workers):
     workers.run()
     assert workers.indexed() == ids
     assert workers.index.count(EVERYTHING).instances == 5
+
+
+def test_the_pixels_of_a_large_instance_are_read_past(workers, monkeypatch):
+    instance = workers.orthanc.upload(make_slice(rows=256)).id
+    workers.run()
+    whole = workers.index.document(instance)
+    workers.index.remove([instance])
+    monkeypatch.setattr("website.workers.documents.IN_MEMORY", 10_000)
+    file = DocumentBuilder(workers.orthanc).download(instance)
+    assert len(file.data) < 3_000 < 2 * 256 * 256 < file.size
+    with workers.queue.database.transaction() as cursor:
+        workers.queue.enqueue(cursor, KIND, [Asked(instance, 9, 9)])
+    assert [result.bytes for result in workers.work()] == [file.size]
+    assert workers.index.document(instance) == whole
 
 
 def test_a_replaced_instance_is_indexed_anew(workers):
