@@ -44,8 +44,10 @@ _CODE = re.compile(r"[a-z]{1,2}\d{1,2}[a-z]?")
 # b-values of diffusion, in s/mm²: ``b1000``, ``b=800``.
 _B_VALUE = re.compile(r"b?\d{0,2}[05]0")
 _B = frozenset(("b", "bvalue"))
-# ``Omnipaque300``, ``Head2``; ``4scan``.
-_NUMBERED = re.compile(r"(?P<word>[^\W\d]{3,})\d{1,3}|\d{1,2}(?P<behind>[^\W\d]{3,})")
+# The dose of a target, in cGy (``PTV_7000``).
+_DOSE, _TARGET = re.compile(r"[1-9]\d{2}0"), re.compile(r"(ptv|ctv|gtv|itv)\w?")
+# ``Omnipaque300``, ``Head2``, ``PTV60Gy``; ``4scan``.
+_NUMBERED = re.compile(r"(?P<word>[^\W\d]{3,})\d{1,3}(?:c?gy|mm)?|\d{1,2}(?P<behind>[^\W\d]{3,})")
 _QUANTIFIED, _OF_UNIT = "a number with a unit", "a unit behind another"
 _MIXED = re.compile(r"[^\W\d_]+\d{0,3}")
 _SMALL = re.compile(r"\d{1,3}|\d{1,3}[.,]\d{1,3}")
@@ -232,6 +234,8 @@ def _reason_to_keep(
     numbered = _NUMBERED.fullmatch(word)
     if numbered and (numbered["word"] or numbered["behind"]) in vocabulary:
         return "in the vocabulary, with a number"
+    if _is_compound(words, position, vocabulary) or _is_compound(words, position - 1, vocabulary):
+        return "in the vocabulary, with the word beside it"
     following = words[position + 1][2] if position + 1 < len(words) else ""
     if _SMALL.fullmatch(word):
         return "a small number" if following not in _UNITS else _QUANTIFIED
@@ -239,9 +243,19 @@ def _reason_to_keep(
         return _QUANTIFIED
     if _B_VALUE.fullmatch(word) and (word[0] == "b" or (position and words[position - 1][2] in _B)):
         return "a b-value"
+    if _DOSE.fullmatch(word) and position and _TARGET.fullmatch(words[position - 1][2]):
+        return "the dose of a target"
     if _CODE.fullmatch(word):
         return "a short code"
     return None
+
+
+def _is_compound(words: list[tuple[int, int, str]], position: int, vocabulary: frozenset[str]) -> bool:
+    """Tell whether a word and the next one, one sign away, are a word together (``X-ray``, ``Follow-up``)."""
+    if not 0 <= position < len(words) - 1:
+        return False
+    (_, end, first), (start, _, second) = words[position : position + 2]
+    return start == end + 1 and first + second in vocabulary
 
 
 def _tidy(text: str) -> str:

@@ -96,9 +96,7 @@ def clean_code_value(element: ElementInWork) -> None:
             return value if identity.clean(value) == value else ""
         return value if shape.fullmatch(value) and not identity.names(value) else ""
 
-    element.replace_values(clean)
-    if element.is_empty:
-        replace_by_dummy(element)
+    Then(lambda each: each.replace_values(clean), replace_by_dummy)(element)
 
 
 _NUMERIC = re.compile(r"\d{6,18}")
@@ -119,7 +117,8 @@ _CODES = {
     "UMLS": re.compile(r"C\d{7}"),
     "FMA": re.compile(r"\d{1,6}"),
     "RADLEX": re.compile(r"RID\d{1,6}"),
-    "MDC": re.compile(r"\d{1,6}"),
+    "MDC": re.compile(r"(\d{1,2}:)?\d{1,6}"),
+    "SCPECG": re.compile(r"\d(\.\d){1,2}-\d{1,2}-\d{1,3}"),
     "I10": re.compile(r"[A-Z]\d{2}(\.\w{1,4})?"),
     "I9C": re.compile(r"[VE]?\d{1,3}(\.\d{1,2})?"),
     "C4": re.compile(r"\d{5}|\d{4}[A-Z]"),
@@ -204,8 +203,9 @@ class Then:
 
     def __call__(self, element: ElementInWork) -> None:
         """Do it."""
+        had_value = not element.is_empty
         self.act(element)
-        if element.is_empty:
+        if had_value and element.is_empty:
             self.otherwise(element)
 
 
