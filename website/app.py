@@ -10,6 +10,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from common.database import Database
+from common.look import look
 from common.storage import Storage
 from common.web import install_security_headers
 from website.audit_requests import install_audit
@@ -50,6 +51,7 @@ def create_app(settings: WebsiteSettings, *, database: Database | None = None, s
     )
     app.extensions["research_pacs"] = service
     Bootstrap5(app)
+    app.register_blueprint(look)
     csrf = CSRFProtect()
     csrf.init_app(app)
     install_converters(app)

@@ -10,8 +10,8 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-STATIC = ("static", "bootstrap.static")
-"""Endpoints of our files and of Bootstrap's."""
+STATIC = ("static", "look.static", "bootstrap.static")
+"""Endpoints of our files, of those that the console has too, and of Bootstrap's."""
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
 

@@ -16,14 +16,16 @@ _SQL = load_statements(Path(__file__).with_name("activity.sql"))
 class Span:
     """A stretch of time up to now, in equal steps."""
 
+    name: str
     title: str
+    unit: str
     length: timedelta
     step: timedelta
     form: str
 
 
-LAST_HOUR = Span("last hour", timedelta(hours=1), timedelta(minutes=1), "%H:%M")
-LAST_WEEK = Span("last week", timedelta(days=7), timedelta(hours=2), "%a %H:%M")
+LAST_HOUR = Span("hour", "last hour", "a minute", timedelta(hours=1), timedelta(minutes=1), "%H:%M")
+LAST_WEEK = Span("week", "last week", "two hours", timedelta(days=7), timedelta(hours=2), "%d %b %H:%M")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,17 @@ def read_activity(database: Database, span: Span) -> list[Slot]:
 
 def read_feeds(database: Database) -> list[dict[str, Any]]:
     """Return how far each change feed was read, and how many seconds ago."""
+    return _read(database, "feed")
+
+
+def read_rules(database: Database) -> dict[str, Any] | None:
+    """Return the rules in force: digest, statement, what is wrong with a later edit; None before the first instance."""
+    return next(iter(_read(database, "rules")), None)
+
+
+def _read(database: Database, statement: str) -> list[dict[str, Any]]:
     with database.transaction() as cursor:
-        cursor.execute(_SQL["feed"])
+        cursor.execute(_SQL[statement])
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

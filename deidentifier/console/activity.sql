@@ -30,3 +30,7 @@ FROM slots ORDER BY slot
 -- name: feed
 SELECT name, generation, position, newest, extract(epoch FROM now() - read_at)::double precision AS age
 FROM ingest.feeds ORDER BY name
+
+-- name: rules
+-- The rules that workers have loaded last.
+SELECT sha256, statement, problem, loaded_at FROM ingest.rules_in_force

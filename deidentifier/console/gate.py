@@ -16,6 +16,7 @@ from flask import (
     Response,
     abort,
     current_app,
+    flash,
     g,
     make_response,
     redirect,
@@ -35,6 +36,7 @@ from common.auth.users import Users
 from common.database import Database
 from common.errors import RefusedError, UnauthenticatedError
 from common.web import expire_cookies, safe_next
+from deidentifier.console.error_pages import way_back
 from deidentifier.console.settings import ConsoleSettings
 
 SCHEMA = "ingest"
@@ -102,7 +104,7 @@ def install_gate(app: Flask) -> None:
             return None
         identity = _identify()
         if identity is None:
-            return redirect("/login?" + urlencode({"next": request.full_path.rstrip("?")}))
+            return redirect("/login?" + urlencode({"next": _after_login()}))
         g.identity = identity
         view = app.view_functions[request.endpoint]
         # The balancer lets everybody of the user pool through: only administrators have any business here.
@@ -121,6 +123,14 @@ def install_gate(app: Flask) -> None:
                 {**_who(), "phase": "end", "status": response.status_code, "milliseconds": milliseconds}
             )
         return response
+
+
+def _after_login() -> str:
+    """Return where to go after a login; what a form asked for is not done then, and its address shows nothing."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    flash("Your session had ended: log in, then do again what you were about to do.", "warning")
+    return way_back("/")
 
 
 def _identify() -> Identity | None:

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pydicom
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from common.errors import InvalidDicomError, NotFoundError
@@ -21,6 +21,11 @@ from deidentifier.pixels.preview import outline
 
 blueprint = Blueprint("originals", __name__)
 _LONGEST_SIDE = 1024
+_DECIDED = {
+    "retry": "The task is queued again.",
+    "discard": "The task is discarded: nothing is sent on.",
+    "approve": "The task is queued again: its result is sent on despite what was found.",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ def _sides(row: dict[str, Any]) -> Sides:
     before = console().source.download(row["subject"])
     if request.args.get("preview") == "yes":
         preview = console().previews.make(before)
-        return Sides(before, preview.data, "Preview by the rules now in force", preview.reason, preview.boxes)
+        held = preview.state in ("quarantined", "failed")
+        reason = f"The rules now in force would hold it back: {preview.reason}" if held else preview.reason
+        return Sides(before, preview.data, "Preview by the rules now in force", reason, preview.boxes)
     if row["state"] == "done" and row["result"]:
         return Sides(before, console().destination.download(row["result"]), "Result")
     return Sides(before, None, "", "Nothing was sent on.")
@@ -143,5 +150,8 @@ def approve(task: int) -> ResponseReturnValue:
 def _decide(decision: str, task: int) -> ResponseReturnValue:
     row, queue = find_task(task), console().queue
     note(decision, task=task, state=row["state"], findings=len((row["detail"] or {}).get("findings", ())))
-    {"retry": queue.retry, "discard": queue.discard, "approve": queue.approve}[decision]([task])
+    if {"retry": queue.retry, "discard": queue.discard, "approve": queue.approve}[decision]([task]):
+        flash(_DECIDED[decision], "success")
+    else:
+        flash(f"Nothing was changed: the task is {row['state']}.", "warning")
     return redirect(url_for("views.show_task", task=task), 303)

@@ -5,20 +5,34 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import asdict
+from datetime import UTC
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from common.web import safe_cell
-from deidentifier.console.activity import LAST_HOUR, LAST_WEEK, Slot, Span, draw_bars, read_activity, read_feeds
+from deidentifier.console.activity import (
+    LAST_HOUR,
+    LAST_WEEK,
+    Slot,
+    Span,
+    draw_bars,
+    read_activity,
+    read_feeds,
+    read_rules,
+)
 from deidentifier.console.gate import may_decide
 from deidentifier.console.peers import console, find_task
 
 blueprint = Blueprint("views", __name__)
 PAGE = 100
 STATES = ("queued", "running", "done", "discarded", "quarantined", "failed")
+WAITING = ("quarantined", "failed")
+"""The states that wait for a person; as a filter they are named ``waiting``."""
 _MAX_EXPORT = 100_000
+_FILTERS = ("state", "code", "older")
+_TOLD = ("labels", "reason", "findings", "earlier_result")  # of the detail, in words
 _SHOWN = ("id", "subject", "state", "error_code", "attempts", "asked_at", "finished_at")
 
 
@@ -43,19 +57,20 @@ def show_overview() -> ResponseReturnValue:
         "overview.html",
         counts=[row for row in console().queue.counts() if row["kind"] == "deidentify"],
         feeds=read_feeds(console().database),
+        rules=read_rules(console().database),
         alarm_days=console().settings.quarantine_alarm_days,
         span=span,
         slots=slots,
         plots=[
-            ("Instances finished", _plot(slots, span, [slot.finished for slot in slots])),
-            ("Instances waiting", _plot(slots, span, [slot.waiting for slot in slots])),
-            ("Megabytes finished", _plot(slots, span, [slot.bytes // 1_000_000 for slot in slots])),
+            ("Instances finished", f" in {span.unit}", _plot(slots, span, [slot.finished for slot in slots])),
+            ("Instances waiting", "", _plot(slots, span, [slot.waiting for slot in slots])),
+            ("Megabytes finished", f" in {span.unit}", _plot(slots, span, [slot.bytes // 1_000_000 for slot in slots])),
         ],
     )
 
 
 def _plot(slots: list[Slot], span: Span, values: list[int]) -> dict[str, Any]:
-    labels = [slot.start.strftime(span.form) for slot in slots]
+    labels = [slot.start.astimezone(UTC).strftime(span.form) for slot in slots]
     return {"bars": draw_bars(values, labels), "top": max([0, *values]), "first": labels[0], "last": labels[-1]}
 
 
@@ -70,12 +85,22 @@ def export_activity(form: str) -> ResponseReturnValue:
 @blueprint.get("/tasks")
 def show_tasks() -> ResponseReturnValue:
     """List tasks, filtered by the address's arguments."""
+    asked, kept = request.args, {name: [*filter(None, request.args.getlist(name))] for name in _FILTERS}
     rows = console().queue.list_tasks(**_filters(), after=request.args.get("after", 0, int), limit=PAGE + 1)
     following = None
     if len(rows) > PAGE:
         rows = rows[:PAGE]
         following = url_for("views.show_tasks", **{**request.args.to_dict(flat=False), "after": rows[-1]["id"]})
-    return render_template("tasks.html", rows=rows, following=following, filters=request.args)
+    return render_template(
+        "tasks.html",
+        rows=rows,
+        following=following,
+        filters=asked,
+        waiting={"waiting"} == {*kept["state"]} or {*WAITING} == {*kept["state"]},
+        unknown=[state for state in kept["state"] if state not in (*STATES, "waiting")],
+        codes=sorted({row["error_code"] for row in console().queue.counts() if row["error_code"]} | {*kept["code"]}),
+        kept={name: values for name, values in kept.items() if values},
+    )
 
 
 @blueprint.get("/tasks.<form>")
@@ -89,12 +114,17 @@ def export_tasks(form: str) -> ResponseReturnValue:
 def show_task(task: int) -> ResponseReturnValue:
     """Show one task: how it went, why it stopped, what can be done."""
     row, settings = find_task(task), console().settings
+    detail = row["detail"] or {}
     return render_template(
         "task.html",
         row=row,
-        findings=(row["detail"] or {}).get("findings", []),
+        detail=detail,
+        findings=detail.get("findings", []),
+        more={name: value for name, value in detail.items() if name not in _TOLD},
         # Once an instance is settled its original is deleted: there is nothing to show or to try again.
         original_kept=row["state"] not in ("done", "discarded") or settings.preserve_original_files,
+        preserved=settings.preserve_original_files,
+        administrators=settings.administrators,
         alarm_days=settings.quarantine_alarm_days,
     )
 
@@ -102,6 +132,8 @@ def show_task(task: int) -> ResponseReturnValue:
 def _filters() -> dict[str, Any]:
     asked = request.args
     states = [state for state in asked.getlist("state") if state in STATES]
+    if "waiting" in asked.getlist("state"):
+        states.extend(WAITING)
     codes = [code for code in asked.getlist("code") if code]
     return {
         "kinds": ["deidentify"],

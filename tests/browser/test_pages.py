@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from tests.browser.conftest import BROKEN_WORDS
+
 pytestmark = pytest.mark.browser
 
 
@@ -35,16 +37,6 @@ def addresses(site) -> dict[str, str]:
     }
 
 
-# Words of a table or a button that are written on more than one line though they are short.
-_BROKEN_WORDS = """() => [...document.querySelectorAll('th, td, td a, td time, td span, .btn')].flatMap((cell) =>
-  [...cell.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).flatMap((node) =>
-    [...node.data.matchAll(/[\\w.:]+/g)].filter((word) => word[0].length < 14).filter((word) => {
-      const range = document.createRange();
-      range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
-      return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
-    }).map((word) => word[0])))"""
-
-
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (360, False)])
 def test_every_page(site, log_in, width: int, dark: bool) -> None:
     user = log_in("ada", width=width, dark=dark)
@@ -52,7 +44,7 @@ def test_every_page(site, log_in, width: int, dark: bool) -> None:
     for name, path in addresses(site).items():
         assert user.goto(path).status == expected.get(name, 200), name
         assert user.page.locator("h1").count() == 1, name
-        assert user.page.evaluate(_BROKEN_WORDS) == [], name
+        assert user.page.evaluate(BROKEN_WORDS) == [], name
         # What the width or the colours change is checked again, the rest is the same page.
         user.check("target-size" if width < 500 else "color-contrast" if dark else "")
 

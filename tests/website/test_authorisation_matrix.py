@@ -56,6 +56,7 @@ TABLE = {
     "GET /healthcheck": Expect("public"),
     "GET /static/<path:filename>": Expect("public", (404,)),
     "GET /bootstrap/static/<path:filename>": Expect("public", (404,)),
+    "GET /look/static/<path:filename>": Expect("public", (404,)),
     "GET /login": Expect("public"),
     "POST /login": Expect("public", (401,), {"name": "x", "password": "y"}),
     "GET /login/callback": Expect("public", (404,)),

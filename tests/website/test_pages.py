@@ -195,7 +195,7 @@ def test_the_builder_and_the_facets_write_the_query(portal_with_orthanc, store) 
 
 def test_browsers_keep_static_files_while_they_are_the_same(portal) -> None:
     page = portal.client().get("/login").text
-    addresses = re.findall(r'(?:src|href)="((?:/bootstrap)?/static/[^"]+)"', page)
+    addresses = re.findall(r'(?:src|href)="((?:/bootstrap|/look)?/static/[^"]+)"', page)
     assert len(addresses) >= 4
     for address in addresses:
         answer = portal.client().get(html.unescape(address))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, current_app, request, url_for
@@ -108,19 +107,3 @@ def dicom_value(value: object, keyword: str) -> str:
 def words(keyword: str) -> str:
     """Write a keyword as words: ``SeriesDescription`` as ``Series Description``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", keyword)
-
-
-@blueprint.app_template_filter()
-def moment(value: datetime | None) -> str:
-    """Show a time, in UTC."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else ""
-
-
-@blueprint.app_template_filter()
-def age(seconds: float | None) -> str:
-    """Show a duration by its largest unit."""
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds is not None and seconds >= size:
-            count = int(seconds // size)
-            return f"{count:,} {unit}{'' if count == 1 else 's'}"
-    return "" if seconds is None else "less than a minute"

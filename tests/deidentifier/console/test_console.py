@@ -13,50 +13,14 @@ from pydicom.data import get_testdata_file
 
 from common.audit import verify
 from common.auth.accounts import Accounts
-from common.tasks import Asked, Result, TaskQueue
-from deidentifier.commands.migrate import migrate_ingest
-from deidentifier.console.app import create_app
+from common.tasks import TaskQueue
 from deidentifier.console.comparison import compare
 from deidentifier.console.peers import Console
-from deidentifier.console.settings import ConsoleSettings
 from deidentifier.ingest import Ingest
 from deidentifier.pixels.boxes import Box
 from deidentifier.pixels.finder import Finding
 from deidentifier.withdrawal import Withdrawals
-
-PASSWORD = "correct horse battery"
-AUDIT_KEY = "a" * 32
-
-
-@pytest.fixture
-def console(database, source_orthanc, research_orthanc, tmp_path):
-    """Give the console's application on a migrated database, with an administrator and a viewer."""
-    migrate_ingest(database.owner, "rpacs_deidentifier", "rpacs_reidentify")
-    accounts = Accounts(tmp_path / "accounts.yaml")
-    accounts.add("alice", PASSWORD, ["admin"])
-    accounts.add("victor", PASSWORD, ["viewers"])
-    environ = database.environ("rpacs_deidentifier")
-    settings = ConsoleSettings(
-        database_host=environ["RPACS_POSTGRESQL_HOSTNAME"],
-        database_port=int(environ["RPACS_POSTGRESQL_PORT"]),
-        database_user="rpacs_deidentifier",
-        database_password="rpacs_deidentifier",
-        database_name=database.name,
-        source_url=source_orthanc.url,
-        source_username=source_orthanc.username,
-        source_password=source_orthanc.password,
-        destination_url=research_orthanc.url,
-        destination_username=research_orthanc.username,
-        destination_password=research_orthanc.password,
-        public_url="http://127.0.0.1",
-        accounts_file=str(tmp_path / "accounts.yaml"),
-        secret_key="s" * 32,
-        audit_key=AUDIT_KEY,
-    )
-    app = create_app(settings)
-    yield app
-    app.extensions["gate"].audit.close()
-    app.extensions["console"].database.close()
+from tests.deidentifier.console.conftest import AUDIT_KEY, PASSWORD
 
 
 def log_in(console, name):
@@ -68,21 +32,6 @@ def log_in(console, name):
 def post(client, path, **fields):
     token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/login").text)[1]
     return client.post(path, data={"csrf_token": token, **fields})
-
-
-@pytest.fixture
-def quarantined(console, source_orthanc):
-    """Give the ID of a quarantined task whose original is in the source Orthanc."""
-    with open(get_testdata_file("CT_small.dcm"), "rb") as file:
-        answer = requests.post(f"{source_orthanc.url}/instances", data=file, auth=source_orthanc.auth, timeout=10)
-    queue: TaskQueue = console.extensions["console"].queue
-    with queue.database.transaction() as cursor:
-        queue.enqueue(cursor, "deidentify", [Asked(answer.json()["ID"], 1, 1)])
-    [task] = queue.claim("deidentify", "test", 1)
-    stopped = Result(task, "quarantined", error_code="Quarantine", error="burned-in text is suspected")
-    with queue.database.transaction() as cursor:
-        queue.finish(cursor, "test", [stopped])
-    return task.id
 
 
 PAGES = ["/", "/tasks", "/tasks.csv", "/tasks.json", "/activity.csv", "/activity.json?span=week"]
@@ -121,6 +70,45 @@ def test_what_waits_is_shown_with_its_reason(console, quarantined):
     assert row["id"] == quarantined
 
 
+def test_waiting_is_a_state_to_filter_by(console, quarantined):
+    client = log_in(console, "victor")
+    assert "Nothing waits" not in client.get("/tasks?state=waiting").text
+    page = client.get("/tasks?state=waiting").text
+    assert '<option value="waiting" selected>' in page
+    assert f'href="/tasks/{quarantined}"' in page
+    assert "state=waiting" in page.split("/tasks.csv?")[1].split('"')[0]
+    assert [row["id"] for row in client.get("/tasks.json?state=waiting").json] == [quarantined]
+    # Both states by name are the same filter, and the form keeps it.
+    assert '<option value="waiting" selected>' in client.get("/tasks?state=quarantined&state=failed").text
+    post(log_in(console, "alice"), f"/tasks/{quarantined}/discard")
+    assert "Nothing waits for a decision" in client.get("/tasks?state=waiting").text
+
+
+def test_a_state_that_does_not_exist_is_told(console, quarantined):
+    page = log_in(console, "victor").get("/tasks?state=nix").text
+    assert "There is no state nix" in page
+    assert f'href="/tasks/{quarantined}"' in page
+
+
+def test_the_overview_of_an_empty_platform_says_what_to_do(console):
+    page = log_in(console, "victor").get("/").text
+    assert "Nothing has arrived yet" in page
+    assert "Instances finished: none" in page
+    assert "a worker loads them with the first instance" in page
+
+
+def test_refused_rules_are_told_on_the_overview(console, quarantined, database):
+    with database.owner.transaction() as cursor:
+        cursor.execute("INSERT INTO ingest.rules_in_force (sha256, statement) VALUES ('0123456789abcdef', 'All go.')")
+    client = log_in(console, "victor")
+    assert "Nothing has arrived yet" not in client.get("/").text
+    assert "0123456789abcdef" in client.get("/").text
+    assert "is refused" not in client.get("/").text
+    with database.owner.transaction() as cursor:
+        cursor.execute("UPDATE ingest.rules_in_force SET problem = 'Configuration'")
+    assert "is refused (Configuration)" in client.get("/").text
+
+
 def test_an_earlier_result_that_was_withdrawn_is_shown(console, quarantined):
     queue: TaskQueue = console.extensions["console"].queue
     client = log_in(console, "victor")
@@ -129,7 +117,7 @@ def test_an_earlier_result_that_was_withdrawn_is_shown(console, quarantined):
         cursor.execute("""UPDATE ingest.tasks SET result_withdrawn_at = '2026-01-02 03:04:05+00',
                           detail = '{"earlier_result": "left there"}'""")
     page = client.get(f"/tasks/{quarantined}").text
-    assert "<dt>Earlier result withdrawn</dt><dd>2026-01-02 03:04:05" in page
+    assert "<dt>Earlier result withdrawn</dt><dd>2026-01-02 03:04 UTC" in page
     assert "<dt>Earlier result</dt><dd>left there" in page
 
 
@@ -147,11 +135,42 @@ def test_only_administrators_see_originals_and_decide(console, quarantined):
 def test_discarding(console, quarantined):
     client = log_in(console, "alice")
     assert post(client, f"/tasks/{quarantined}/discard").status_code == 303
+    assert "The task is discarded" in client.get(f"/tasks/{quarantined}").text
+    post(client, f"/tasks/{quarantined}/discard")
+    assert "Nothing was changed: the task is discarded" in client.get(f"/tasks/{quarantined}").text
     assert client.get("/tasks.json?state=discarded").json[0]["id"] == quarantined
 
 
 def test_an_unknown_task_is_not_found(console):
     assert log_in(console, "alice").get("/tasks/123456").status_code == 404
+
+
+def test_a_decision_after_the_session_ended_leads_back_to_its_task(console, quarantined, database):
+    client = log_in(console, "alice")
+    with database.owner.transaction() as cursor:
+        cursor.execute("DELETE FROM ingest.sessions")
+    answer = post(client, f"/tasks/{quarantined}/retry")
+    assert answer.location == f"/login?next=%2Ftasks%2F{quarantined}"
+    assert "Your session had ended" in client.get(answer.location).text
+    assert client.get("/").location == "/login?next=%2F"
+
+
+def test_errors_say_what_to_do(console, quarantined, source_orthanc):
+    client = log_in(console, "alice")
+    old = client.post(f"/tasks/{quarantined}/retry", data={"csrf_token": "old"})
+    assert old.status_code == 400
+    assert "log in if you are asked to" in old.text
+    assert f'href="/tasks/{quarantined}"' in old.text
+    assert "mistyped" in client.get("/no-such-page").text
+    original = client.get("/tasks.json?state=quarantined").json[0]["subject"]
+    requests.delete(f"{source_orthanc.url}/instances/{original}", auth=source_orthanc.auth, timeout=10)
+    gone = client.get(f"/tasks/{quarantined}/elements")
+    assert gone.status_code == 404
+    assert "Originals are deleted once a task is done" in gone.text
+    assert "attachments" not in gone.text
+    answers = [post(console.test_client(), "/login", name="nobody", password="wrong") for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    assert "reload this page" in answers[-1].text
 
 
 def test_an_account_that_lost_its_group_has_to_log_in_again(console, tmp_path):

@@ -1,28 +1,12 @@
-// What every page may need: menus that close, forms that submit themselves, a filter over the element tree.
-// Every page also works without it.
+// What the portal's pages may need: a key that leads to the search box, parts that arrive later, a filter over the element
+// tree. Every page also works without it.
 (() => {
-  const menus = () => document.querySelectorAll('details.menu[open]');
-  document.addEventListener('click', (event) => menus().forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; }));
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') menus().forEach((menu) => { menu.open = false; menu.querySelector('summary').focus(); });
     if (event.key === '/' && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) {
       const box = document.querySelector('[data-search-box]');
       if (box) { event.preventDefault(); box.focus(); }
     }
   });
-
-  document.querySelectorAll('[data-submit-on-change]').forEach((field) => {
-    field.addEventListener('change', () => field.form.requestSubmit());
-  });
-
-  // A picture that cannot be made (no image in the instance, an unknown codec) gives way to a drawing.
-  const fallback = (img) => { if (img.dataset.fallback && img.src !== img.dataset.fallback) {
-    img.src = img.dataset.fallback; delete img.dataset.fallback;
-    const reason = img.closest('section')?.querySelector('[data-fallback-reason]');
-    if (reason) reason.hidden = false;
-  } };
-  document.addEventListener('error', (event) => { if (event.target.tagName === 'IMG') fallback(event.target); }, true);
-  document.querySelectorAll('img[data-fallback]').forEach((img) => { if (img.complete && !img.naturalWidth) fallback(img); });
 
   // Parts of a page that cost more than the rest arrive after it.
   document.querySelectorAll('[data-load]').forEach(async (place) => {
