@@ -13,14 +13,16 @@
     │   ├── QuarantineError             a person has to look at this instance
     │   ├── NotFoundError               a peer has no such resource
     │   ├── RefusedError                a peer or we refuse: credentials, permissions, limits
-    │   │   └── SearchTimeoutError      a search looks at too much
+    │   │   ├── RejectedError           Orthanc does not take, or give, this very thing
+    │   │   ├── SearchTimeoutError      a search looks at too much
     │   │   └── UnauthenticatedError    nobody we know: no login, or a proof of it that does not hold
     │   └── StatementError              PostgreSQL refused a statement
     └── TransientError                  worth another try later, without using up an attempt
         ├── OrthancUnavailableError     network, time-out, 5xx
         ├── StorageFullError            Orthanc answered ``StorageFull``, or a disk is full
         ├── StorageUnavailableError     S3 or a file system is away
-        └── DatabaseUnavailableError
+        ├── DatabaseUnavailableError
+        └── LeaseEndedError             another worker may have the task
 
 A message says what, where and what would be accepted. It never holds a DICOM value: messages go into
 logs, task rows and pages.
@@ -125,6 +127,10 @@ class UnauthenticatedError(RefusedError):
     """The request is not authenticated."""
 
 
+class RejectedError(RefusedError):
+    """Orthanc rejects this instance, and would another time."""
+
+
 class SearchTimeoutError(RefusedError):
     """The search takes too long: narrow it by a value that is the same in whole series, as Modality or StudyDate."""
 
@@ -147,3 +153,7 @@ class StorageUnavailableError(TransientError):
 
 class DatabaseUnavailableError(TransientError):
     """PostgreSQL does not answer."""
+
+
+class LeaseEndedError(TransientError):
+    """The lease of the task ended: another worker may have it."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import urllib3
 
-from common.errors import NotFoundError, OrthancUnavailableError, RefusedError, StorageFullError
+from common.errors import NotFoundError, OrthancUnavailableError, RefusedError, RejectedError, StorageFullError
 from common.http_client import Answer, HttpClient, HttpError, TooLargeError
 
 __all__ = ["READINESS_INSTANCE", "Change", "ChangesPage", "Orthanc", "UploadAnswer"]
@@ -25,6 +25,7 @@ READINESS_INSTANCE = "2bb758e3-7a91bece-cc544c12-3d1f9cf9-d4e75109"
 """Stored, read back and deleted by the health check of the Orthanc image (``orthanc/ready.py``): nobody's data."""
 
 _PREAMBLE, _MAGIC = 128, b"DICM"  # PS3.10, 7.1
+_OF_THE_RESOURCE = (400, 404, 413)
 _IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
@@ -166,16 +167,22 @@ class Orthanc:
         ------
         StorageFullError
             Orthanc answered ``StorageFull``.
+        RejectedError
+            Orthanc cannot read the instance, or filters it out.
         RefusedError
-            Orthanc answered that it filtered the instance out, or cannot store it.
+            Orthanc answered that it cannot store it.
         """
         body = data if isinstance(data, bytes) else bytes(data)
-        answer = self._json(
-            self._request("POST", "/instances", body=body, headers={"Content-Type": "application/dicom"})
-        )
+        try:
+            stored = self._request("POST", "/instances", body=body, headers={"Content-Type": "application/dicom"})
+        except NotFoundError:
+            raise RejectedError("Orthanc did not store the instance: it lacks a UID") from None
+        answer = self._json(stored)
         status = answer.get("Status", "") if isinstance(answer, dict) else "several instances"
         if status == "StorageFull":
             raise StorageFullError("Orthanc's storage is full")
+        if status == "FilteredOut":
+            raise RejectedError("Orthanc did not store the instance: it filters it out")
         if status not in {"Success", "AlreadyStored"}:
             raise RefusedError(f"Orthanc did not store the instance: {status}")
         return UploadAnswer(
@@ -223,7 +230,7 @@ class Orthanc:
             )
         if response.status >= 300:
             response.drain_conn()
-            raise _refusal(response.status, _describe("GET", path))
+            raise self._refusal(response.status, _describe("GET", path))
         return response
 
     def _request(
@@ -242,8 +249,22 @@ class Orthanc:
         except HttpError as exc:
             raise OrthancUnavailableError(f"{_describe(method, path)}: Orthanc does not answer ({exc})") from None
         if answer.status >= 300:
-            raise _refusal(answer.status, _describe(method, path))
+            raise self._refusal(answer.status, _describe(method, path))
         return answer
+
+    def _refusal(self, status: int, request: str) -> Exception:
+        """Return the error for a status; only an Orthanc can say that there is no such resource, or that it is bad."""
+        if status in _OF_THE_RESOURCE and not self._is_orthanc():
+            return OrthancUnavailableError(f"{request}: what answered {status} is no Orthanc")
+        return _refusal(status, request)
+
+    def _is_orthanc(self) -> bool:
+        """Tell whether it is an Orthanc that answers, not a proxy that does not find one."""
+        try:
+            answer = self._client.request("GET", "/system")
+            return answer.status == 200 and "ApiVersion" in json.loads(answer.data)
+        except (HttpError, ValueError, TypeError):
+            return False
 
     @staticmethod
     def _json(answer: Answer) -> Any:
@@ -272,6 +293,8 @@ def _refusal(status: int, request: str) -> Exception:
         return NotFoundError(f"{request}: Orthanc has no such resource")
     if status == 507:
         return StorageFullError(f"{request}: Orthanc's storage is full")
+    if status in _OF_THE_RESOURCE:
+        return RejectedError(f"{request}: Orthanc answered {status}")
     if status >= 500 or status in {408, 429}:
         return OrthancUnavailableError(f"{request}: Orthanc answered {status}")
     return RefusedError(f"{request}: Orthanc answered {status}")

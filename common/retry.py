@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from common.errors import QuarantineError, RefusedError, ResearchPacsError, TransientError
+from common.errors import QuarantineError, RefusedError, RejectedError, ResearchPacsError, TransientError
 
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0
 FIRST_RETRY, LONGEST_RETRY = 2.0, 300.0
@@ -56,7 +56,7 @@ def decide(error: BaseException, *, attempts: int, delays: int, max_attempts: in
 def is_transient(error: BaseException) -> bool:
     """Tell whether an error is a peer's and not the subject's."""
     # A peer that refuses us has the wrong credentials or limits: a person mends that, and the task is still good.
-    return isinstance(error, TransientError | RefusedError)
+    return isinstance(error, TransientError | RefusedError) and not isinstance(error, RejectedError)
 
 
 def describe(error: BaseException) -> tuple[str, str]:

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from common.errors import DatabaseUnavailableError, ResearchPacsError
+from common.held import HeldTasks
 from common.metrics import LOST_LEASES, WAITED, count_error, count_result
+from common.restraint import Restraint
 from common.retry import back_off, is_transient
 from common.tasks import Result, Task, TaskQueue
 
@@ -47,12 +49,13 @@ class Handler(Protocol):
 
 @dataclass
 class Batch:
-    """Some tasks that a thread holds."""
+    """Some tasks that a thread holds; ``holds`` tells whether it still does, as far as this process can know."""
 
     queue: TaskQueue
     worker: str
     tasks: Sequence[Task]
     stopping: Callable[[], bool]
+    holds: Callable[[Task], bool] = lambda task: True
 
     def each(self, work: Callable[[Task], Result]) -> Iterator[Result]:
         """Work on task by task, each on its own; stop early when the worker has to, or a peer is away."""
@@ -93,7 +96,8 @@ class Pool:
     def __init__(self, queue: TaskQueue, handler: Handler, *, threads: int, stop: threading.Event) -> None:
         self.queue, self._handler, self._stop = queue, handler, stop
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._held: dict[int, Task] = {}
+        self._held = HeldTasks(queue.lease_seconds)
+        self._restraint = Restraint()
         self._pace = CLAIM_SECONDS / 4  # seconds that a task takes, smoothed
         self._claiming = 0  # threads that may be about to hold more
         self._lock = threading.Lock()
@@ -125,7 +129,7 @@ class Pool:
         deadline = time.monotonic() + GRACE_SECONDS
         for thread in self._threads:
             thread.join(max(0, deadline - time.monotonic()))
-        self._give_back(list(self._held.values()))
+        self._give_back(self._held.tasks())
 
     # ------------------------------------------------------------------------------------------------- the loop
     def _run(self) -> None:
@@ -143,7 +147,7 @@ class Pool:
             results = []
             if tasks:
                 results = self._work(tasks)
-                self._slow_down(results)
+                self._restraint.hold_back(results, self._stop)
             elif not self._stop.is_set():
                 self._await_announcement(seen)
 
@@ -152,12 +156,11 @@ class Pool:
         with self._lock:
             limit = 0 if self._stop.is_set() or self._suspect.is_set() else self._batch()
             self._claiming += 1
+        asked_at = time.monotonic()
         try:
             tasks = self.queue.exchange(results, self._handler.kind, self.worker, limit) if results or limit else []
-            with self._lock:
-                for result in results:
-                    self._held.pop(result.task.id, None)
-                self._held.update({task.id: task for task in tasks})
+            self._held.drop([result.task for result in results])
+            self._held.take(tasks, asked_at)
         finally:
             with self._lock:
                 self._claiming -= 1
@@ -175,13 +178,11 @@ class Pool:
         self._stop.wait(back_off(0.25, 10, failures - 1))
         if isinstance(error, DatabaseUnavailableError) and not (self._stop.is_set() and failures > 3):
             return results
-        with self._lock:
-            for result in results:
-                self._held.pop(result.task.id, None)
+        self._held.drop([result.task for result in results])
         return []
 
     def _work(self, tasks: list[Task]) -> list[Result]:
-        batch = Batch(self.queue, self.worker, tasks, self._stop.is_set)
+        batch = Batch(self.queue, self.worker, tasks, self._stop.is_set, self._held.holds)
         started = time.monotonic()
         try:
             results = self._handler.work(batch)
@@ -198,12 +199,6 @@ class Pool:
         self._give_back([task for task in tasks if task.id not in begun])
         return results
 
-    def _slow_down(self, results: Sequence[Result]) -> None:
-        """Wait a little where a peer is away, rather than delay one task after the other."""
-        delays = [result.delay for result in results if result.delays]
-        if delays:
-            self._stop.wait(min(delays))
-
     def _give_back(self, tasks: list[Task]) -> None:
         if not tasks:
             return
@@ -211,9 +206,7 @@ class Pool:
             self.queue.release(self.worker, tasks)
         except ResearchPacsError as exc:  # the leases will end by themselves
             count_error("queue", exc)
-        with self._lock:
-            for task in tasks:
-                self._held.pop(task.id, None)
+        self._held.drop(tasks)
 
     # -------------------------------------------------------------------------------------------------- helpers
     def _await_announcement(self, seen: int) -> None:
@@ -253,15 +246,16 @@ class Pool:
         """Renew the leases of what is held, and queue what others lost."""
         while not self._stop.wait(max(1.0, self.queue.lease_seconds / 4)):
             try:
-                held = list(self._held)
-                if held:
-                    lost = set(held) - self.queue.heartbeat(self.worker, held)
-                    if lost & set(self._held):
-                        logger.warning("leases were lost", extra={"tasks": len(lost)})
+                self._renew_leases()
                 queued, failed = self.queue.reap()
                 LOST_LEASES.labels(self.queue.schema).inc(queued + failed)
             except ResearchPacsError as exc:
                 count_error("lease", exc)
+
+    def _renew_leases(self) -> None:
+        asked_at, ids = time.monotonic(), [task.id for task in self._held.tasks()]
+        if ids and (lost := self._held.renew(ids, self.queue.heartbeat(self.worker, ids), asked_at)):
+            logger.warning("leases were lost", extra={"tasks": lost})
 
     def _run_suspects(self) -> None:
         """Run what killed workers before, alone."""
@@ -280,14 +274,12 @@ class Pool:
                 self._suspect.clear()
 
     def _run_suspect(self) -> None:
+        asked_at = time.monotonic()
         tasks = self.queue.claim_suspect(self._handler.kind, self.worker)
-        with self._lock:
-            self._held.update({task.id: task for task in tasks})
+        self._held.take(tasks, asked_at)
         if tasks:
             results = self._work(tasks)
             self.queue.exchange(results, self._handler.kind, self.worker, 0)
-            with self._lock:
-                for task in tasks:
-                    self._held.pop(task.id, None)
+            self._held.drop(tasks)
             for result in results:
                 count_result(result)

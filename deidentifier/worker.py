@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from common.errors import NotFoundError, OrthancUnavailableError, QuarantineError
+from common.errors import LeaseEndedError, NotFoundError, OrthancUnavailableError, QuarantineError
 from common.metrics import timed
 from common.orthanc import Orthanc
 from common.tasks import Result, Task
@@ -88,7 +88,9 @@ class InstanceWorker:
     def work(self, batch: Batch) -> list[Result]:
         """De-identify and deliver each instance, then delete the originals of those that are settled."""
         deidentify = self._rules.current()
-        results = [self._withdraw(batch, each) for each in batch.each(lambda task: self._settle(task, deidentify))]
+        results = [
+            self._withdraw(batch, each) for each in batch.each(lambda task: self._settle(batch, task, deidentify))
+        ]
         settled = [result for result in results if result.state in {"done", "discarded"} and result.source_md5]
         if self._preserve or not settled:
             return results
@@ -104,7 +106,7 @@ class InstanceWorker:
     def _finish(self, batch: Batch, result: Result) -> Result:
         return batch.attempt(result.task, lambda task: self._delete_original(result))[0]
 
-    def _settle(self, task: Task, deidentify: Deidentify) -> Result:
+    def _settle(self, batch: Batch, task: Task, deidentify: Deidentify) -> Result:
         """Take one instance to the research Orthanc, or find that it does not belong there."""
         if task.withdrawn:
             return self._give_up(task)
@@ -123,6 +125,8 @@ class InstanceWorker:
         result = discarded(task, data, made)
         if made.data is None:
             return result
+        if not batch.holds(task):
+            raise LeaseEndedError
         with timed(KIND, "upload"):
             delivered = deliver(self._destination, made.data)
         self._earlier.replace(task, delivered.id)

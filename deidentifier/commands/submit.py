@@ -10,20 +10,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from common.database import Database
-from common.errors import ConfigurationError, ResearchPacsError
+from common.errors import ConfigurationError, RefusedError, ResearchPacsError
+from common.file_errors import file_errors
 from common.settings import load, location
 from common.storage import Storage, is_s3
 from common.tasks import TaskQueue
 from deidentifier.ingest import SCHEMA
 from deidentifier.rules_file import load_rules
 from deidentifier.settings import DeidentifierSettings
-from deidentifier.submissions import Request, Submissions
+from deidentifier.submissions import LARGEST, Request, Submissions
 
 _ORTHANC = re.compile(r"orthanc://[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
@@ -44,19 +46,32 @@ def run(arguments: argparse.Namespace) -> int:
     submissions = Submissions(database, settings.submission_key)
     storage = Storage(endpoint=settings.s3_endpoint, region=settings.aws_region)
     request = _request(arguments, storage)
-    queue, failed = TaskQueue(database, SCHEMA), False
-    sources = [source for given in arguments.source for source in _expand(given, storage)]
+    queue, failed, sources = TaskQueue(database, SCHEMA), False, list[str]()
+    for given in arguments.source:
+        try:
+            sources += list(_expand(given, storage))  # of what cannot be listed as a whole nothing is handed in
+        except ConfigurationError:
+            raise
+        except ResearchPacsError as exc:
+            failed = True
+            _complain(given, exc)
     for source in sources:
         try:
             print(_submit(submissions, queue, _for(request, source), source))
         except ResearchPacsError as exc:
             failed = True
-            print(f"{source}: {exc}", file=sys.stderr)
+            _complain(source, exc)
     return 1 if failed or not sources else 0
 
 
+def _complain(source: str, error: ResearchPacsError) -> None:
+    """Name the place of an error, which messages do not: this is the command's own terminal."""
+    place = error.__cause__.filename if isinstance(error.__cause__, OSError) else None
+    print(f"{place or source}: {error}", file=sys.stderr)
+
+
 def _request(arguments: argparse.Namespace, storage: Storage) -> Request:
-    rules = storage.read(arguments.rules).decode() if arguments.rules else ""
+    rules = storage.read(arguments.rules) if arguments.rules else b""
     if rules:
         load_rules(rules, arguments.rules)
     for given in (arguments.destination, arguments.log):
@@ -66,7 +81,7 @@ def _request(arguments: argparse.Namespace, storage: Storage) -> Request:
             raise ConfigurationError(f"{given} {exc}") from exc
     if arguments.destination and not is_s3(arguments.destination) and not Path(arguments.destination).is_dir():
         raise ConfigurationError(f"{arguments.destination} is no folder")
-    return Request("", rules, arguments.destination or "", arguments.log or "", arguments.no_retry)
+    return Request("", rules.decode(), arguments.destination or "", arguments.log or "", arguments.no_retry)
 
 
 def _expand(given: str, storage: Storage) -> Iterator[str]:
@@ -88,6 +103,8 @@ def _submit(submissions: Submissions, queue: TaskQueue, request: Request, source
     if request.source:
         submission = submissions.submit(queue, request)
     else:
-        with Path(source).open("rb") as file:
+        with file_errors(), Path(source).open("rb") as file:
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                raise RefusedError("a file may have 1 GB at most: put it into S3")
             submission = submissions.submit(queue, request, file)
     return json.dumps({"submission": submission, "source": source})

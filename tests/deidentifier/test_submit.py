@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
+from contextlib import contextmanager
 
 import pydicom
 import pytest
@@ -176,6 +178,71 @@ def test_what_is_no_dicom(ingest, tmp_path, options, attempts, state):
 def test_mistakes_are_told_when_submitting(ingest, arguments, capsys):
     assert main(["submit", *arguments]) == 2
     assert ingest.queue.list_tasks() == []
+
+
+@pytest.fixture
+def messy(tmp_path):
+    """Give a folder of what lies about in folders: DICOM and other files, links, what is too large, a pipe."""
+    folder = tmp_path / "messy"
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "deep" / "er" / "1").write_bytes(make_slice(1))
+    (folder / "2.dcm").symlink_to(folder / "deep" / "er" / "1")
+    (folder / "README").write_text("no DICOM")
+    (folder / "empty").touch()
+    (folder / "dangling").symlink_to(folder / "nowhere")
+    (folder / "deep" / "loop").symlink_to(folder)
+    os.mkfifo(folder / "pipe")
+    with (folder / "huge.dcm").open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    return folder
+
+
+def test_a_folder_with_all_sorts_of_things(ingest, messy, tmp_path, capsys):
+    assert main(["submit", "--source", str(tmp_path / "missing"), "--source", str(messy)]) == 1
+    out, err = capsys.readouterr()
+    assert sorted(json.loads(line)["source"].removeprefix(f"{messy}/") for line in out.splitlines()) == [
+        "2.dcm",
+        "README",
+        "deep/er/1",
+        "empty",
+    ]
+    assert [line.split(": ")[0] for line in err.splitlines()] == [str(tmp_path / "missing"), str(messy / "huge.dcm")]
+    assert "Traceback" not in err
+    work(ingest)
+    assert sorted(row["state"] for row in ingest.queue.list_tasks()) == ["done", "done", "queued", "queued"]
+    assert len(arrived(ingest)) == 1  # the link is the same instance
+
+
+@contextmanager
+def as_nobody():
+    """Be somebody from whom files can be kept, which the superuser is not."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize(("closed", "handed_in"), [("closed/x.dcm", 2), ("closed", 0)])
+def test_what_may_not_be_read_is_named_and_the_rest_is_handed_in(ingest, tmp_path, capsys, closed, handed_in):
+    folder = tmp_path / "in"
+    (folder / "closed").mkdir(parents=True)
+    for name in ("1.dcm", "closed/x.dcm", "z.dcm"):
+        (folder / name).write_bytes(make_slice())
+    assert main(["submit", "--source", str(folder / "1.dcm")]) == 0  # everything is imported by now
+    capsys.readouterr()
+    for each in (tmp_path, *tmp_path.parents):
+        if each.name.startswith(("pytest", "popen", "test")):  # pytest keeps its folders for one user
+            each.chmod(0o755)
+    (folder / closed).chmod(0)
+    with as_nobody():
+        assert main(["submit", "--source", str(folder)]) == 1
+    (folder / closed).chmod(0o755)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == handed_in
+    assert err == f"{folder / closed}: refused by the file system: Permission denied\n"
 
 
 def test_without_a_key_nothing_is_submitted(ingest, monkeypatch, capsys):

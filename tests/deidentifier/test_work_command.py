@@ -10,35 +10,8 @@ import pytest
 import requests
 
 from common.orthanc import Orthanc
-from demo.servers.process import Server, free_port, wait_until
+from demo.servers.process import free_port, wait_until
 from tests.helpers.slices import make_slice
-
-
-@pytest.fixture
-def run(ingest_database, source_orthanc, research_orthanc, tmp_path, python):
-    """Give a function that starts a command as a process."""
-    started = []
-
-    def start(*command, **environ):
-        given = {
-            **ingest_database.environ("rpacs_deidentifier"),
-            "RPACS_SOURCE_ORTHANC_HOSTNAME": source_orthanc.url,
-            "RPACS_SOURCE_ORTHANC_USERNAME": source_orthanc.username,
-            "RPACS_SOURCE_ORTHANC_PASSWORD": source_orthanc.password,
-            "RPACS_DESTINATION_ORTHANC_HOSTNAME": research_orthanc.url,
-            "RPACS_DESTINATION_ORTHANC_USERNAME": research_orthanc.username,
-            "RPACS_DESTINATION_ORTHANC_PASSWORD": research_orthanc.password,
-            **environ,
-        }
-        log = tmp_path / f"{len(started)}.log"
-        process = Server(command[0], [python, "-m", "deidentifier", *command], log=log, environ=given)
-        started.append(process)
-        process.start(lambda: True)
-        return process
-
-    yield start
-    for process in started:
-        process.stop()
 
 
 def client(server):

@@ -96,6 +96,21 @@ def test_an_instance_that_is_gone_leaves_the_index_at_once(workers):
     assert workers.indexed() == set()
 
 
+def test_what_is_no_orthanc_takes_nothing_out_of_the_index(workers, research_orthanc):
+    """A proxy that finds no Orthanc says 404 as well."""
+    instance = workers.orthanc.upload(make_slice()).id
+    workers.run()
+    with workers.queue.database.transaction() as cursor:
+        workers.queue.enqueue(cursor, KIND, [Asked(instance, 9, 9)])
+    with faulty_proxy(research_orthanc.url) as proxy:
+        proxy.fault = lambda method, path: (404, b"<html>no such site")
+        behind = Orthanc(proxy.url, research_orthanc.username, research_orthanc.password)
+        workers.indexer = InstanceIndexer(workers.index, DocumentBuilder(behind))
+        [result] = workers.work()
+    assert (result.state, result.error_code) == ("queued", "OrthancUnavailable")
+    assert workers.indexed() == {instance}
+
+
 def test_one_bad_instance_keeps_no_other_from_the_index(workers):
     ids = [workers.orthanc.upload(make_slice(number)).id for number in range(3)]
     add = workers.index.add
