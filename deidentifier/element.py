@@ -13,7 +13,7 @@ from deidentifier.vrs import pad
 if TYPE_CHECKING:
     from common.dicom_head import Syntax
     from deidentifier.instance import Instance
-    from deidentifier.profiles.identifying import Identity
+    from deidentifier.profiles.identity import Identity
 
 
 class Step(Protocol):

@@ -12,7 +12,8 @@ from common.dicom_scan import Scan
 from common.dicom_text import decode_text, strip_padding
 from common.errors import QuarantineError
 from deidentifier.mappings import MappingCache, MappingKey, needs_predefined
-from deidentifier.profiles.identifying import Collected, Identities, Identity
+from deidentifier.profiles.identifying import Collected, Identities
+from deidentifier.profiles.identity import Identity
 
 if TYPE_CHECKING:
     from deidentifier.memory import Memory

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ahocorasick_rs import BytesAhoCorasick
 
 from deidentifier.profiles.clean_text import default_vocabulary
-from deidentifier.profiles.identifying import MAKERS, Identity, Term
+from deidentifier.profiles.identity import MAKERS, Identity, Term
 from deidentifier.profiles.spelling import PLACEHOLDERS, TITLES, fold, in_other_letters
 
 MIN_RAW = 6

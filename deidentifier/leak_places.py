@@ -12,7 +12,7 @@ from common.dicom_head import Head
 from common.dicom_text import decode_text
 from common.errors import InvalidDicomError
 from deidentifier.profiles.clean_text import default_vocabulary
-from deidentifier.profiles.identifying import MAKERS
+from deidentifier.profiles.identity import MAKERS
 from deidentifier.profiles.place import technical
 from deidentifier.profiles.spelling import fold, words_of
 from deidentifier.profiles.tables import read_safe_private

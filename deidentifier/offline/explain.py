@@ -15,7 +15,7 @@ from deidentifier.deidentify import Outcome
 from deidentifier.finding import Finding
 from deidentifier.leaks import LeakError
 from deidentifier.offline.words import CleanedText, cleaned_texts, summary
-from deidentifier.profiles.identifying import Word
+from deidentifier.profiles.identity import Word
 from deidentifier.program import Program
 from deidentifier.rules import Rules, Scope
 from deidentifier.transformations import Transformation

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from common.dicom_text import SINGLE, decode_text
 from deidentifier.element import ElementInWork
-from deidentifier.profiles.identifying import Word
+from deidentifier.profiles.identity import Word
 from deidentifier.profiles.treatments import LEFT, Act, Applied, Otherwise, Then, clean_words, strip_identifiers
 from deidentifier.work import Work
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,35 +17,27 @@ from common.dicom_dataset import DataSet, Element, Item
 from common.dicom_dictionary import DicomDictionary
 from common.dicom_head import Head, Syntax
 from common.dicom_scan import Scan
-from common.dicom_text import decode_text
 from common.errors import InvalidDicomError
 from deidentifier.memory import LONGEST_SEQUENCE
-from deidentifier.profiles.clean_text import clean_text, default_vocabulary, explain_words
-from deidentifier.profiles.spelling import PLACEHOLDERS, TITLES, header_terms, pieces_of, words_of
+from deidentifier.profiles.clean_text import default_vocabulary
+from deidentifier.profiles.identity import Identity, Value
 from deidentifier.profiles.tables import read_rows
-from deidentifier.profiles.telltale import IDENTIFIER
 
 if TYPE_CHECKING:
-    from deidentifier.leak_patterns import Patterns
     from deidentifier.profiles.named_entities import Recogniser
 
 _KEPT = 32  # each takes about 1 MB
 _PADDING = b" \0"
 _REMEMBERED = 20_000
 _SEQUENCES = 2_000
-_LONG = 6  # letters from which on a word is one wherever it stands, as in the leak check
 _TEXT = frozenset(("AE", "LO", "LT", "SH", "ST", "UC", "UT"))
 _IDENTIFIER = re.compile(r".*(ID|IDs|IDsTrial|Number|NumberTrial|Identifier|Locator|AETitle)")
 _ADDRESS = re.compile(r".*(Address|AddressTrial|CurrentPatientLocation|Residence)")
 _PHONE = re.compile(r".*(Telephone|Telecom|Phone).*")
-_PLACE = re.compile(r".*(InstitutionName|DepartmentName|StationName|SiteName|CenterName|TreatmentMachineName)")
-# Devices write their maker's name where an institution or a station was never entered: it identifies neither.
-MAKERS = frozenset(
-    ("acuson", "agfa", "aloka", "bruker", "canon", "carestream", "elekta", "elscint", "esaote", "fuji", "fujifilm",
-     "ge", "healthineers", "hitachi", "hologic", "kodak", "konica", "konicaminolta", "lorad", "marconi", "mec",
-     "medison", "mindray", "minolta", "neusoft", "philips", "samsung", "shimadzu", "siemens", "toshiba", "varian",
-     "ziehm")
-)  # fmt: skip
+_PLACE = re.compile(r".*(InstitutionName|DepartmentName|SiteName|CenterName)")
+_STATION = re.compile(r".*(StationName|TreatmentMachineName)")
+_PATTERNS = (("place", _PLACE), ("station", _STATION), ("address", _ADDRESS), ("phone", _PHONE),
+             ("identifier", _IDENTIFIER))  # fmt: skip
 
 
 @cache
@@ -57,16 +48,14 @@ def kinds_of_values() -> dict[int, str]:
         tag = int(row.tag.replace("X", "0"), 16)
         if not row.keyword or DicomDictionary[tag][0].split(" or ")[0] not in _TEXT:
             continue
-        for kind, pattern in (("place", _PLACE), ("address", _ADDRESS), ("phone", _PHONE), ("identifier", _IDENTIFIER)):
+        for kind, pattern in _PATTERNS:
             if pattern.fullmatch(row.keyword):
                 kinds[tag] = kind
                 break
     kinds[0x00100030] = "birth date"
+    kinds[0x00080070] = kinds[0x00081090] = "machine"  # Manufacturer, ManufacturerModelName: what a station is called
     return kinds
 
-
-Value = tuple[str, bytes, tuple[str, ...]]
-"""A kind, the bytes of a value, and the character sets in force."""
 
 _Key = tuple[bytes, tuple[Value, ...], tuple[str, ...]]
 """The bytes of elements with identifying values, the values inside sequences, and the character sets in force."""
@@ -139,114 +128,6 @@ def _items(dataset: DataSet, element: Element) -> list[Item]:
         return dataset.items(element)
     except InvalidDicomError:
         return []
-
-
-@dataclass(frozen=True)
-class Term:
-    """An identifying value as text, with its kind."""
-
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Word:
-    """What becomes of a word, and why."""
-
-    text: str = field(repr=False)
-    kept: bool
-    reason: str
-
-
-class Identity:
-    """What follows from the identifying values of an instance.
-
-    Attributes
-    ----------
-    values
-        The values as text.
-    words
-        Their words, folded: none of them stays in a text that is cleaned.
-    patterns
-        What the leak check searches for, once it has been worked out.
-    """
-
-    def __init__(
-        self,
-        values: tuple[Value, ...],
-        vocabulary: frozenset[str] | None = None,
-        recogniser: Recogniser | None = None,
-    ) -> None:
-        self._vocabulary = vocabulary or default_vocabulary()
-        self._find = recogniser.find if recogniser is not None else None
-        self.values = tuple(dict.fromkeys(_terms(values)))
-        names = header_terms(term.text for term in self.values if term.kind == "name") - TITLES - PLACEHOLDERS
-        others = header_terms(term.text for term in self.values if term.kind != "name")
-        # A hospital called Head Center does not make the head a secret.
-        self.words = names | (others - self._vocabulary - MAKERS)
-        # Nor does a patient of that name, where a machine speaks of itself; every machine of a maker names it.
-        self._telling = self.words - self._vocabulary - MAKERS
-        self._long = tuple(word for word in self._telling if len(word) >= _LONG)
-        self.patterns: Patterns | None = None
-        self._cleaned: dict[str, str] = {}
-        self._technical: dict[str, str] = {}
-
-    def clean(self, text: str) -> str:
-        """Return a description with its harmless words alone."""
-        found = self._cleaned.get(text)
-        if found is None:
-            cleaned = clean_text(text, terms=self.words, vocabulary=self._vocabulary, find=self._find)
-            found = _remember(self._cleaned, text, cleaned)
-        return found
-
-    def strip(self, text: str) -> str:
-        """Return a technical text without what stands in the header and what looks like an identifier."""
-        found = self._technical.get(text)
-        if found is None:
-            found = _remember(self._technical, text, self._strip(text))
-        return found
-
-    def _strip(self, text: str) -> str:
-        if not IDENTIFIER.search(text) and not self.names(text):
-            return text
-        return self.clean(IDENTIFIER.sub(" ", text))
-
-    def explain(self, text: str) -> list[Word]:
-        """Tell of each word of a description whether it stays, and why."""
-        decisions = explain_words(text, terms=self.words, vocabulary=self._vocabulary, find=self._find)
-        return [Word(text[each.start : each.end], each.kept, each.reason) for each in decisions]
-
-    def explain_technical(self, text: str) -> list[Word]:
-        """Tell the same of a technical text; nothing where it stays as it is."""
-        if self.strip(text) == text:
-            return []
-        suspicious = [Word(match[0], False, "looks like an identifier") for match in IDENTIFIER.finditer(text)]
-        return suspicious + self.explain(IDENTIFIER.sub(" ", text))
-
-    def names(self, text: str) -> bool:
-        """Tell whether a technical text, or a code, holds a word of the identifying values that is no common word.
-
-        Alone, in parts (``Smi Th``), as a piece (``SmithJ2``), or, where it is long, anywhere in another word.
-        """
-        words = words_of(text)
-        runs = ("".join(words[first:last]) for first in range(len(words)) for last in range(first + 1, first + 4))
-        if not self._telling.isdisjoint((*runs, *pieces_of(text))):
-            return True
-        return any(term in word for word in words if word not in self._vocabulary for term in self._long)
-
-
-def _remember(memory: dict[str, str], key: str, value: str) -> str:
-    if len(memory) >= _REMEMBERED:
-        memory.clear()
-    memory[key] = value
-    return value
-
-
-def _terms(values: tuple[Value, ...]) -> Iterator[Term]:
-    for kind, raw, encodings in values:
-        for text in decode_text(raw, encodings).split("\\"):
-            if text.strip(" \0"):
-                yield Term(kind, text.strip(" \0"))
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def header_terms(values: Iterable[str]) -> frozenset[str]:
                 components = [words for part in group.split("^") if (words := words_of(part))]
                 joined = ["".join(words) for words in components]
                 terms.update(word for words in components for word in words)
+                terms.update(word.lstrip("0") for words in components for word in words if word.isdigit())
                 terms.update(joined)
                 if "^" in group:
                     terms.update(_together(joined[:2]))

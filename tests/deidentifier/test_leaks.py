@@ -162,6 +162,25 @@ def test_a_maker_in_the_place_of_the_institution_does_not_flood():
     assert "InstitutionName" not in result
 
 
+@pytest.mark.parametrize(
+    ("given", "keyword", "stays"),
+    [
+        ({"StationName": "AVANTO", "ManufacturerModelName": "Avanto"}, "ManufacturerModelName", "Avanto"),
+        ({"StationName": "TrueBeam", "ManufacturerModelName": "TrueBeam"}, "ManufacturerModelName", "TrueBeam"),
+        ({"InstitutionName": "Philips Healthcare", "Manufacturer": "Philips Healthcare"}, "Manufacturer",
+         "Philips Healthcare"),
+        ({"InstitutionName": "Mayfair", "ManufacturerModelName": "Mayfair"}, "ManufacturerModelName", "REMOVED"),
+        ({"StationName": "SMITH1", "SeriesDescription": "CT Smith1"}, "SeriesDescription", "CT"),
+        ({"PatientTelephoneNumbers": "044 512 100"}, "SeriesDescription", "t1 512 100"),
+        ({"PatientAddress": "100 Nowhere Lane 3040"}, "SeriesDescription", "t1 512 100"),
+        ({"StudyID": "10", "PatientID": "000512"}, "SeriesDescription", "t1 100"),
+    ],
+)  # fmt: skip
+def test_what_stands_for_a_machine_or_is_a_part_of_a_number_tells_nothing(given, keyword, stays):
+    outcome = engine().deidentify(to_bytes(instance(**{"SeriesDescription": "t1 512 100", **given})))
+    assert pydicom.dcmread(io.BytesIO(outcome.data))[keyword].value == stays
+
+
 def test_a_maker_in_a_patients_name_is_a_name():
     given = planted("PHILIPS")
     given.PatientName = "Philips^Zoe"

@@ -3,7 +3,7 @@
 import pytest
 
 from deidentifier.profiles.clean_text import clean_text
-from deidentifier.profiles.identifying import Identity
+from deidentifier.profiles.identity import Identity
 from tests.deidentifier.profiles.test_profile import engine, instance, item, run
 
 DESCRIPTIONS = """

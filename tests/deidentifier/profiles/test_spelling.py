@@ -2,7 +2,7 @@
 
 import pytest
 
-from deidentifier.profiles.identifying import Identity
+from deidentifier.profiles.identity import Identity
 from deidentifier.profiles.spelling import fold, header_terms, pieces_of
 
 
