@@ -141,6 +141,10 @@ class Orthanc:
         """Return the MD5 that Orthanc computed of the stored file."""
         return self._request("GET", f"/instances/{instance_id}/attachments/dicom/md5").data.decode().strip()
 
+    def instance_size(self, instance_id: str) -> int:
+        """Return the bytes of the DICOM file."""
+        return int(self._request("GET", f"/instances/{instance_id}/attachments/dicom/size").data)
+
     def download(self, instance_id: str) -> bytes:
         """Return the DICOM file."""
         return self._download(instance_id, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 from common.change_feed import ChangeFeed
@@ -14,6 +15,7 @@ from common.service import repeat, start_thread
 from common.tasks import TaskQueue
 from deidentifier.builder import DeidentifierBuilder
 from deidentifier.reconcile import SourceReconciler
+from deidentifier.room import Room
 from deidentifier.rules_in_force import RulesInForce
 from deidentifier.settings import DeidentifierSettings
 from deidentifier.submissions import KIND as SUBMIT
@@ -63,8 +65,13 @@ class Ingest:
         builder = builder or DeidentifierBuilder.with_database(self.settings, self.database)
         return RulesInForce(self.settings.rules, builder, self.database)
 
-    def workers(self) -> tuple[InstanceWorker, SubmissionWorker | None]:
+    def workers(self, processes: int = 1) -> tuple[InstanceWorker, SubmissionWorker | None]:
         """Return what works on instances and, where there is a key for them, on submissions.
+
+        Parameters
+        ----------
+        processes
+            How many share the memory.
 
         Raises
         ------
@@ -74,13 +81,15 @@ class Ingest:
         settings = self.settings
         builder = DeidentifierBuilder.with_database(settings, self.database)
         rules = self.rules(builder)
-        preserve = settings.preserve_original_files
+        make = partial(
+            InstanceWorker, self.source, self.destination, rules,
+            preserve=settings.preserve_original_files, room=Room.of_process(processes),
+        )  # fmt: skip
         if not settings.submission_key:
-            return InstanceWorker(self.source, self.destination, rules, preserve=preserve), None
+            return make(), None
         submissions = Submissions(self.database, settings.submission_key)
         submitted = SubmittedWork(submissions, self.destination, rules, builder)
-        instances = InstanceWorker(self.source, self.destination, rules, preserve=preserve, submitted=submitted)
-        return instances, SubmissionWorker(submissions, submitted)
+        return make(submitted=submitted), SubmissionWorker(submissions, submitted)
 
     def follow(self, stop: Event) -> None:
         """Start the threads that fill the queue and keep it in order."""

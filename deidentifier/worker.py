@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,7 @@ from common.orthanc import Orthanc
 from common.tasks import Result, Task
 from common.worker import Batch
 from deidentifier.earlier_results import GONE, EarlierResults, may_not_stay
+from deidentifier.room import SMALL, Room
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,10 @@ class InstanceWorker:
     ----------
     preserve
         See ``RPACS_PRESERVE_ORIGINAL_FILES``.
+    submitted
+        What works on submitted instances of the source Orthanc.
+    room
+        Memory for large instances; that of a process alone on the machine if None.
     """
 
     kind = KIND
@@ -80,8 +86,9 @@ class InstanceWorker:
         *,
         preserve: bool = False,
         submitted: Submitted | None = None,
+        room: Room | None = None,
     ) -> None:
-        self._submitted = submitted
+        self._submitted, self._room = submitted, room or Room.of_process(1)
         self._source, self._destination, self._rules, self._preserve = source, destination, rules, preserve
         self._earlier = EarlierResults(source, destination)
 
@@ -110,11 +117,26 @@ class InstanceWorker:
         """Take one instance to the research Orthanc, or find that it does not belong there."""
         if task.withdrawn:
             return self._give_up(task)
-        try:
-            with timed(KIND, "download"):
-                data = self._source.download(task.subject)
-        except NotFoundError:
-            return _original_gone(task)
+        with ExitStack() as held:
+            try:
+                data = self._download(task.subject, held)
+            except NotFoundError:
+                return _original_gone(task)
+            return self._work_on(batch, task, data, deidentify)
+
+    def _download(self, subject: str, held: ExitStack) -> bytes:
+        """Return the original; a large one when there is room for it, which is held from then on."""
+        with timed(KIND, "download"):
+            data = self._source.download_small(subject, SMALL)
+        if data is not None:
+            return data
+        size = self._source.instance_size(subject)
+        with timed(KIND, "wait for memory"):
+            held.enter_context(self._room.take(size))
+        with timed(KIND, "download"):
+            return self._source.download(subject)
+
+    def _work_on(self, batch: Batch, task: Task, data: bytes, deidentify: Deidentify) -> Result:
         if task.request and self._submitted:
             result = self._submitted.settle(task, task.request, data)
             if result.result:

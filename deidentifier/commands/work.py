@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=THREADS, metavar="M", help=f"threads of each ({THREADS})")
     parser.add_argument("--no-follow", action="store_true", help="leave the change feed to a process of its own")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--siblings", type=int, default=1, help=argparse.SUPPRESS)  # that share the memory with a child
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _work(arguments: argparse.Namespace, ingest: Ingest) -> int:
-    instances, submissions = ingest.workers()
+    instances, submissions = ingest.workers(arguments.siblings)
     with stop_on_signals() as stop:
         if arguments.child:
             stop_with_parent(stop)
@@ -70,6 +71,7 @@ def _supervise(arguments: argparse.Namespace, ingest: Ingest) -> int:
     _warn_of_ignored_variables()
     command = [sys.executable, "-m", "deidentifier"]
     work = [*command, "work", "--child", "--no-follow", "--threads", str(arguments.threads)]
+    work += ["--siblings", str(arguments.processes)]
     commands = {f"work {number}": work for number in range(arguments.processes)}
     if not arguments.no_follow:
         commands["follow"] = [*command, "follow", "--child"]
