@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Cursor", "Database", "load_statements", "wrap_driver_error"]
 
 # Classes of SQLSTATE that time may heal: connection, resources, operator intervention, system; and
-# serialization failure, deadlock (PostgreSQL manual, Appendix A).
-_TRANSIENT = re.compile(r"08|53|57P|58|40001|40P01|55P03")
+# serialization failure, deadlock; and 25006, 25P03: a standby that was the primary until now or is taken for it, and a
+# transaction that stood idle for too long (PostgreSQL manual, Appendix A).
+_TRANSIENT = re.compile(r"08|53|57P|58|25006|25P03|40001|40P01|55P03")
 
 
 def wrap_driver_error(exc: psycopg2.Error) -> ResearchPacsError:
@@ -100,7 +101,10 @@ class Database:
                 with connection, connection.cursor() as cursor:
                     yield cursor
             except psycopg2.Error as exc:
-                raise wrap_driver_error(exc) from exc
+                error = wrap_driver_error(exc)
+                if isinstance(error, DatabaseUnavailableError):
+                    connection.close()  # after a fail-over its other end stays the wrong one
+                raise error from exc
             finally:
                 self._give_back(connection)
 

@@ -24,6 +24,7 @@ _NAMES = {
     pycurl.E_GOT_NOTHING: "connection closed",
     pycurl.E_RECV_ERROR: "connection lost",
     pycurl.E_SEND_ERROR: "connection lost",
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: "what comes is no HTTP",  # of HTTP as well
     pycurl.E_PARTIAL_FILE: "the answer is cut short",
     pycurl.E_PEER_FAILED_VERIFICATION: "its certificate is not trusted",
 }

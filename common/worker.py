@@ -251,6 +251,9 @@ class Pool:
                 LOST_LEASES.labels(self.queue.schema).inc(queued + failed)
             except ResearchPacsError as exc:
                 count_error("lease", exc)
+            except Exception as exc:  # without this thread all that is held would be lost
+                count_error("lease", exc)
+                logger.exception("unexpected error while leases are renewed")
 
     def _renew_leases(self) -> None:
         asked_at, ids = time.monotonic(), [task.id for task in self._held.tasks()]

@@ -62,6 +62,28 @@ def test_a_lost_connection_is_transient_and_the_pool_recovers(table):
     assert rows(table) == []
 
 
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_primary_that_became_a_standby_is_transient_and_left(table, by_itself):
+    pool = Database(table.server.dsn(table.name), max_connections=1)
+    ((before,),) = pool.call("SELECT pg_backend_pid()")
+    with pool.transaction() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+    def insert():
+        if by_itself:
+            pool.call("INSERT INTO mappings VALUES ('a') RETURNING 1")
+            return
+        with pool.transaction() as cursor:
+            cursor.execute("INSERT INTO mappings VALUES ('a')")
+
+    with pytest.raises(DatabaseUnavailableError, match="25006"):
+        insert()
+    insert()
+    assert rows(table) == ["a"]
+    assert pool.call("SELECT pg_backend_pid()") != [(before,)]
+    pool.close()
+
+
 def test_a_deadlock_is_transient(table):
     with table.owner.transaction() as cursor:
         cursor.execute("INSERT INTO mappings VALUES ('a'), ('b')")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from common.dicom_outline import Outline
-from common.errors import NotFoundError, PermanentError
+from common.errors import LeaseEndedError, NotFoundError, PermanentError
 from common.metrics import timed
 from common.tasks import Result, Task
 from common.worker import Batch
@@ -50,6 +50,7 @@ class InstanceIndexer:
         """Read each instance, then add them all."""
         documents: dict[int, Any] = {}
         results = list(batch.each(lambda task: self._read(task, documents)))
+        results = [result if batch.holds(result.task) else _lost(batch, result) for result in results]
         read = [result for result in results if result.task.id in documents and result.state == "done"]
         if not read:
             return results
@@ -83,3 +84,8 @@ class InstanceIndexer:
             return result
 
         return batch.attempt(result.task, add)[0]
+
+
+def _lost(batch: Batch, result: Result) -> Result:
+    """Add nothing for a task that another worker may have by now: what it added would be overwritten by older bytes."""
+    return batch.queue.result_of_error(result.task, LeaseEndedError())

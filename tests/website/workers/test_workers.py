@@ -111,6 +111,18 @@ def test_what_is_no_orthanc_takes_nothing_out_of_the_index(workers, research_ort
     assert workers.indexed() == {instance}
 
 
+def test_a_worker_that_may_have_lost_its_task_indexes_nothing(workers):
+    instance = workers.orthanc.upload(make_slice(comment="new")).id
+    workers.run()
+    with workers.queue.database.transaction() as cursor:
+        workers.queue.enqueue(cursor, KIND, [Asked(instance, 9, 9)])
+    tasks = workers.queue.claim(KIND, "me", 1)
+    workers.orthanc.upload(make_slice(comment="newer"))
+    [result] = workers.indexer.work(Batch(workers.queue, "me", tasks, lambda: False, lambda task: False))
+    assert (result.state, result.error_code) == ("queued", "LeaseEnded")
+    assert workers.index.document(instance).texts["00204000"] == ("new",)
+
+
 def test_one_bad_instance_keeps_no_other_from_the_index(workers):
     ids = [workers.orthanc.upload(make_slice(number)).id for number in range(3)]
     add = workers.index.add
