@@ -13,7 +13,16 @@ from common.file_errors import file_errors
 
 # Codes that S3 and servers like it answer (Amazon S3 API reference, "Error responses"); HEAD has only the status.
 _NOT_FOUND = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-_REFUSED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+_REFUSED = {
+    "401": "",
+    "403": "the credentials lack a permission, or the bucket is somebody else's",
+    "AccessDenied": "the credentials lack a permission",
+    "InvalidAccessKeyId": "the access key ID is not known there",
+    "SignatureDoesNotMatch": "the secret access key is not that of the access key ID",
+    "ExpiredToken": "the temporary keys have expired",
+    "InvalidToken": "the session token is not valid",
+}
+"""Codes of refusals, and what is to be mended."""
 
 
 @contextmanager
@@ -35,10 +44,12 @@ def typed_errors() -> Iterator[None]:
 
 def _client_error(exc: botocore.exceptions.ClientError) -> ResearchPacsError:
     code = str(exc.response.get("Error", {}).get("Code", ""))
+    if code == "NoSuchBucket":
+        return NotFoundError("S3 has no such bucket")
     if code in _NOT_FOUND:
         return NotFoundError("S3 has no such object")
     if code in _REFUSED:
-        return RefusedError(f"S3 refuses the request ({code})")
+        return RefusedError(f"S3 refuses the request ({code}){_REFUSED[code] and ': '}{_REFUSED[code]}")
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     if status >= 500 or status == 429 or code in {"SlowDown", "RequestTimeout"}:
         return StorageUnavailableError(f"S3 cannot serve this now ({code})")

@@ -114,7 +114,7 @@ def test_without_scripts(site, browser, log_in) -> None:
     page = context.new_page()
     page.goto(site.url + "/exports/new?q=Modality+StrEquals+MR")
     page.select_option("#layout", "flat")
-    page.click("button:has-text('Show again')")
+    page.click("button:has-text('Update the preview')")
     assert "layout=flat" in page.url
     page.click("form[method=post] button:has-text('instances')")
     page.wait_for_url(re.compile(r"/exports/[0-9a-f-]{36}$"))

@@ -174,6 +174,7 @@ def _page(export: Export) -> str:
         export=export,
         own=export.user == current_access().user,
         shown=as_json(export),
+        layouts=LAYOUTS,
         classes=items.failure_classes() if export.failed else [],
         failures=list(items.failures(_FAILURES_SHOWN)) if export.failed else [],
         commands=fetch_commands(export),

@@ -91,7 +91,7 @@ def test_a_bucket_that_stops_taking_anything_pauses_the_job(proxied):
     identifier = desk.ask()
     paused = desk.run(identifier)
     assert paused.state == "paused"
-    assert paused.reason == "S3 refuses the request (AccessDenied)."
+    assert paused.reason == "S3 refuses the request (AccessDenied): the credentials lack a permission."
     assert (paused.sent >= 30, paused.failed) == (True, 0)
     assert "export.json" not in desk.objects()
     # It takes objects again: nothing that was sent is sent once more.
@@ -150,7 +150,10 @@ def test_keys_that_expire_half_way_pause_the_job_until_others_are_entered(proxie
     proxy.fault = fault
     identifier = desk.ask()
     paused = desk.run(identifier)
-    assert (paused.state, paused.reason) == ("paused", "S3 refuses the request (ExpiredToken).")
+    assert (paused.state, paused.reason) == (
+        "paused",
+        "S3 refuses the request (ExpiredToken): the temporary keys have expired.",
+    )
     proxy.fault = lambda method, path: None
     desk.services.exports.resume(identifier, _keys(desk))
     done = desk.run(identifier)
