@@ -17,6 +17,7 @@ from pathlib import Path
 
 from common.dicom_dataset import Item
 from common.dicom_head import Head
+from common.dicom_text import NUMBERS
 from common.tags import is_private
 from deidentifier.profiles import timestamps
 from deidentifier.profiles import treatments as does
@@ -232,7 +233,7 @@ class Place:
             return self._by_code(head, "X/Z/D")
         if vr in TEXT:
             return self._unlisted_text(head)
-        if vr in _BYTES:
+        if vr in _BYTES or (vr in NUMBERS and vr != "AT"):
             return Treatment("text in bytes removed", act=does.replace_by_dummy, unless=does.is_no_text)
         if self._profile.cleans_text and head.tag in _LABELS:
             return self._text(head, does.clean_words)
@@ -256,5 +257,5 @@ class Place:
         guard = does.is_legal(head.vr)
         if guard is None:
             return None
-        act = does.empty if head.vr in ("AS", "DS", "IS", "UI") else does.strip_identifiers
+        act = does.empty if head.vr in ("AS", "DS", "IS", "UI") else does.clean_terms
         return Treatment(_FREE_OF_VALUES, act=act, unless=guard)

@@ -45,7 +45,9 @@ def _treat_as(profile: Profile, vr: str) -> Treatment | None:
         return Treatment("safe private, cleaned", act=does.strip_identifiers)
     if vr in NUMBERS:
         size = _SIZES[vr]
-        return Treatment("safe private", act=does.empty, unless=lambda raw: len(raw) % size == 0)
+        return Treatment(
+            "safe private", act=does.empty, unless=lambda raw: len(raw) % size == 0 and does.is_no_text(raw)
+        )
     guard = does.is_legal(vr)
     if guard is not None:
         return Treatment("safe private", act=does.empty, unless=guard)

@@ -87,6 +87,16 @@ def strip_identifiers(element: ElementInWork) -> None:
     element.replace_values(lambda value, _: strip(value))
 
 
+def clean_terms(element: ElementInWork) -> None:
+    """Keep the coded strings that are like defined terms; of others, harmless words."""
+    identity = element.identity
+
+    def clean(value: str, _: ElementInWork) -> str:
+        return value if value.isascii() and _CS.fullmatch(value.encode()) else identity.clean(value)
+
+    element.replace_values(clean)
+
+
 def clean_code_value(element: ElementInWork) -> None:
     """Keep a code that has the shape of its coding scheme; of a scheme of one's own, one made of harmless words."""
     shape, identity = _CODES.get(element.sibling(0x00080102)), element.identity
@@ -214,12 +224,15 @@ _ZONE = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 _DS = re.compile(rb"[0-9+.eE \\-]*", re.ASCII)
 _IS = re.compile(rb"[0-9+ \\-]*", re.ASCII)
 _AS = re.compile(rb"\d{3}[DWMY] *|", re.ASCII)
-# Defined terms are words with few digits: long numbers may be an identifier.
-_CS = re.compile(rb"(?!.*(?:(?<!ISO_)\d{5}|[A-Za-z]{3}\d{4}))[A-Za-z0-9 _\\\\+-]*", re.ASCII)
+# Defined terms are words with few digits, but for methods of compression and the four digits that tell of ultrasound
+# how it was made (PS3.3 C.8.5.6.1.1): long numbers, and those behind a word, may be an identifier.
+_CS = re.compile(
+    rb"(?!.*(?:(?<!ISO_)(?<!\d)\d{5}|(?<!ISO)[A-Za-z_ -]\d{4}|[A-Za-z]{4}\d{3}))[A-Za-z0-9 _\\\\+-]*", re.ASCII
+)
 _UI = re.compile(rb"[0-9.\\]*", re.ASCII)
 # Six characters, three letters in a row among them, and nothing that is not written.
 _TEXT = re.compile(r"(?=.{6})(?=.*?[^\W\d_]{3})[\t\r\n\x20-\x7e\u00a0-\ufffd]*", re.DOTALL)
-_LONGEST_TEXT = 4096
+_SHORTEST_TEXT, _LONGEST_TEXT = 6, 4096
 
 
 def is_legal(vr: str) -> Guard | None:
@@ -233,6 +246,8 @@ def is_legal(vr: str) -> Guard | None:
 
 def is_no_text(raw: bytes) -> bool:
     """Tell whether bytes are numbers, as far as that shows: not all of them are letters, in ASCII, UTF-8 or UTF-16."""
+    if len(raw) < _SHORTEST_TEXT:
+        return True
     if raw.isascii():
         return _TEXT.fullmatch(raw.replace(b"\0", b"").decode("ascii")) is None
     if len(raw) > _LONGEST_TEXT:

@@ -22,13 +22,17 @@ LUT, WAVEFORM, OFFSETS = 0x00283006, 0x54001010, 0x7FE00001
         (0x00281201, "OW", "Zorbwinkel".encode("utf-16-le")),
         (OFFSETS, "OV", b"Zorbwinkel Ada  "),
         (0x00660016, "OF", b"Zorbwinkel Ada\0\0"),
+        (0x00189087, "FD", b"Zorbwinkel Ada  "),
     ],
 )
 def test_text_in_bytes_goes_and_the_length_stays(tag, vr, text):
     dataset = instance()
-    dataset.add_new(tag, vr, text)
+    dataset.add_new(tag, vr, [*struct.unpack("<2d", text)] if vr == "FD" else text)
     result = run(engine(OPTIONS), dataset)
-    assert result[tag].value == bytes(len(text))
+    if vr == "FD":
+        assert result[tag].value == 0
+    else:
+        assert result[tag].value == bytes(len(text))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,16 @@ def test_bytes_behind_the_last_pixel_of_a_map_go(keyword, code):
     assert run(engine(OPTIONS), dataset)[keyword].value == pixels + bytes(18)
 
 
+def test_text_in_the_numbers_of_a_safe_private_element_goes():
+    dataset = instance()
+    block = dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x0E, "FD", [*struct.unpack("<3d", b"Ada Zorbwinkel, Room 12 ")])
+    block.add_new(0x0C, "IS", "1000")
+    result = run(engine(OPTIONS), dataset)
+    assert result[0x0019, 0x100E].value is None
+    assert result[0x0019, 0x100C].value == 1000
+
+
 def test_names_of_files_and_media_go():
     dataset = instance()
     dataset.add_new(0x00041500, "CS", ["ZORBWINK", "ADA"])
@@ -73,6 +87,26 @@ def test_labels_are_cleaned_though_they_are_coded_strings():
 def test_a_name_in_the_body_part_goes(written, kept):
     result = run(engine(OPTIONS), instance(PatientName="Kim^Lee", BodyPartExamined=written))
     assert result.BodyPartExamined == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("QZ0001", ""),
+        ("QARK_0001", ""),
+        ("ZORB123", ""),
+        ("Ärztin Zorb", ""),
+        ("HEAD 20200131", "HEAD"),
+        ("DIS2D", "DIS2D"),
+        ("CT_SOM7 SPI DUAL", "CT_SOM7 SPI DUAL"),
+        ("MONO_140KEV", "MONO_140KEV"),
+        ("M_FFE", "M_FFE"),
+        ("0011", "0011"),
+    ],
+)
+def test_a_coded_string_has_no_long_numbers(written, kept):
+    dataset = instance(SpecificCharacterSet="ISO_IR 192", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", written])
+    assert run(engine(OPTIONS), dataset).ImageType == ["ORIGINAL", "PRIMARY", "AXIAL", kept]
 
 
 def test_methods_of_compression_have_long_numbers():
