@@ -18,7 +18,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Task:
-    """A task that this worker holds."""
+    """A task that this worker holds; ``begun`` tells whether one had it before, now or in an earlier life."""
 
     id: int
     kind: str
@@ -33,6 +33,7 @@ class Task:
     request: str | None = None
     waited: float = 0.0
     approved: bool = False
+    begun: bool = False
 
 
 @dataclass(frozen=True)

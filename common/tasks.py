@@ -151,9 +151,9 @@ class TaskQueue:
         md5: str | None = self.database.call(self._sql["result_md5"], _result_of(task))[0][0]
         return md5
 
-    def shares_result(self, task: Task) -> bool:
-        """Tell whether another task delivered under the identity of a task's earlier result; slow."""
-        return bool(self.database.call(self._sql["shares_result"], _result_of(task))[0][0])
+    def shares_result(self, task: Task, result: str) -> bool:
+        """Tell whether another task than this one delivered under the identity of a result; slow."""
+        return bool(self.database.call(self._sql["shares_result"], {**_result_of(task), "result": result})[0][0])
 
     def forget_result(self, worker: str, task: Task) -> None:
         """Write down that a task's earlier result was taken back; it stays so until something is delivered again."""

@@ -37,7 +37,7 @@ UPDATE {schema}.tasks AS task
 SET state = 'running', worker = %(worker)s, started_at = clock_timestamp(),
     lease_until = now() + make_interval(secs => %(lease)s)
 FROM (
-  SELECT id FROM {schema}.tasks
+  SELECT id, started_at IS NOT NULL AS begun FROM {schema}.tasks
   WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses < 2
   ORDER BY available_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) AS chosen
@@ -46,14 +46,14 @@ RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.los
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
   task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited,
-  task.approved
+  task.approved, chosen.begun
 
 -- name: claim_suspect
 UPDATE {schema}.tasks AS task
 SET state = 'running', worker = %(worker)s, started_at = clock_timestamp(),
     lease_until = now() + make_interval(secs => %(lease)s)
 FROM (
-  SELECT id FROM {schema}.tasks
+  SELECT id, started_at IS NOT NULL AS begun FROM {schema}.tasks
   WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2
   ORDER BY losses, available_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ) AS chosen
@@ -62,7 +62,7 @@ RETURNING task.id, task.kind, task.subject, task.attempts, task.delays, task.los
   coalesce(task.result, (SELECT past.result FROM {schema}.past_results AS past
                          WHERE past.kind = task.kind AND past.subject = task.subject)) AS result,
   task.source_md5, task.withdrawn, task.request, extract(epoch FROM now() - task.asked_at)::double precision AS waited,
-  task.approved
+  task.approved, chosen.begun
 
 -- name: count_suspects
 SELECT count(*) FROM {schema}.tasks WHERE kind = %(kind)s AND state = 'queued' AND available_at <= now() AND losses >= 2

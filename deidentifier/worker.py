@@ -140,7 +140,7 @@ class InstanceWorker:
         if task.request and self._submitted:
             result = self._submitted.settle(task, task.request, data)
             if result.result:
-                self._earlier.replace(task, result.result)
+                self._earlier.replace(batch, task, result.result)
             return result
         with timed(KIND, "deidentify"):
             made = _approved(deidentify, data) if task.approved else deidentify(data)
@@ -151,7 +151,7 @@ class InstanceWorker:
             raise LeaseEndedError
         with timed(KIND, "upload"):
             delivered = deliver(self._destination, made.data)
-        self._earlier.replace(task, delivered.id)
+        self._earlier.replace(batch, task, delivered.id)
         return dataclasses.replace(result, state="done", result=delivered.id, result_md5=delivered.md5)
 
     def _give_up(self, task: Task) -> Result:

@@ -257,17 +257,23 @@ Transformations:
 """
 
 
+@pytest.fixture
+def rules(ingest_database):
+    """Give a function that makes real rules, with mappings in the database, of a text."""
+    builder = DeidentifierBuilder(OfflineSettings(), PostgresMappings(ingest_database.login("rpacs_deidentifier")))
+
+    def load(text):
+        engine = builder.load(text, "rules")
+        return lambda data: apply(engine, data)
+
+    return load
+
+
 @pytest.mark.parametrize(
     ("scope", "head", "end"),
     [("", "OnLeak: Quarantine", "quarantined"), (", ExceptLabels: Commented", "", "discarded")],
 )
-def test_by_the_leak_check_and_by_labels_of_real_rules(pipeline, ingest_database, scope, head, end):
-    builder = DeidentifierBuilder(OfflineSettings(), PostgresMappings(ingest_database.login("rpacs_deidentifier")))
-
-    def rules(text):
-        engine = builder.load(text, "rules")
-        return lambda data: apply(engine, data)
-
+def test_by_the_leak_check_and_by_labels_of_real_rules(pipeline, rules, scope, head, end):
     data = make_slice(comment="seen with Doe P1")
     pipeline.rules.apply = rules(FRAME.format(scope="", head=""))
     pipeline.send(data)
@@ -277,3 +283,61 @@ def test_by_the_leak_check_and_by_labels_of_real_rules(pipeline, ingest_database
     subject = pipeline.send(data)
     pipeline.run()
     assert (pipeline.row(subject)["state"], pipeline.destination.instances(0, 10)) == (end, [])
+
+
+@pytest.fixture
+def stray(queue, source_orthanc, research_orthanc, rules):
+    """Give a pipeline whose worker lost touch right after an upload, and the instance: its row tells of no result."""
+    with faulty_proxy(research_orthanc.url) as proxy:
+        behind = Orthanc(proxy.url, research_orthanc.username, research_orthanc.password)
+        pipeline = Pipeline(queue, client(source_orthanc), behind)
+        pipeline.rules.apply = rules(FRAME.format(scope="", head=""))
+        subject = pipeline.send(make_slice(comment="seen with Doe P1"))
+        proxy.fault = lambda method, path: (503, b"") if path.endswith("/md5") else None
+        pipeline.run()
+        proxy.fault = lambda method, path: None
+        assert pipeline.row(subject)["result"] is None
+        assert len(pipeline.results()) == 1
+        yield pipeline, subject
+
+
+@pytest.mark.parametrize(
+    ("scope", "head", "end"),
+    [("", "OnLeak: Quarantine", "quarantined"), (", ExceptLabels: Commented", "", "discarded")],
+)
+def test_what_a_worker_never_wrote_down_is_withdrawn_too(stray, rules, scope, head, end):
+    pipeline, subject = stray
+    pipeline.rules.apply = rules(FRAME.format(scope=scope, head=head))
+    pipeline.run()
+    row = pipeline.row(subject)
+    assert (row["state"], bool(row["result_withdrawn_at"])) == (end, True)
+    assert pipeline.destination.instances(0, 10) == []
+
+
+def test_what_a_worker_never_wrote_down_is_replaced_under_another_identity_too(stray, rules):
+    pipeline, subject = stray
+    pipeline.rules.apply = rules(FRAME.format(scope="", head="").replace("PatientName,", "PatientID, PatientName,"))
+    pipeline.run()
+    assert pipeline.destination.instances(0, 10) == [pipeline.row(subject)["result"]]
+    assert [result.get("PatientID") for result in pipeline.results()] == [None]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_may_be_the_result_of_another_original_with_the_same_uid_stays(stray, rules, waits):
+    pipeline, subject = stray
+    uid = pydicom.dcmread(io.BytesIO(pipeline.source.download(subject))).SOPInstanceUID
+    other = make_slice(patient="P2", sop_instance_uid=uid)
+    if waits:
+        pipeline.source.upload(other)
+    else:
+        pipeline.send(other)
+        pipeline.work("me", [task for task in pipeline.claim() if task.subject != subject])
+        assert pipeline.source.instances(0, 10) == [subject]
+        with pipeline.queue.database.transaction() as cursor:
+            cursor.execute("UPDATE ingest.tasks SET state = 'queued', worker = NULL WHERE state = 'running'")
+    pipeline.rules.apply = rules(FRAME.format(scope="", head="OnLeak: Quarantine"))
+    pipeline.run(1)
+    assert pipeline.row(subject)["state"] == "quarantined"
+    patients = {result.PatientID for result in pipeline.results()}
+    assert len(patients) == 1
+    assert bool(pipeline.row(subject)["result_withdrawn_at"]) is not waits
