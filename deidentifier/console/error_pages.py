@@ -55,11 +55,12 @@ def install_error_pages(app: Flask) -> None:
         (UnauthenticatedError, 401),
         (TooManyError, 429),
         (RefusedError, 403),
-        (TransientError, 503),
         (ResearchPacsError, 422),
     ]
     for kind, status in statuses:
         app.register_error_handler(kind, lambda exc, status=status: _page(status, str(exc)))
+    # Which peer, not what was asked of it.
+    app.register_error_handler(TransientError, lambda exc: _page(503, str(exc).rpartition(": ")[2]))
     app.register_error_handler(NotFoundError, lambda exc: _page(404, page=_GONE))
     app.register_error_handler(CSRFError, lambda exc: _page(400))
     app.register_error_handler(HTTPException, _http)

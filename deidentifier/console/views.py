@@ -58,6 +58,7 @@ def show_overview() -> ResponseReturnValue:
         counts=[row for row in console().queue.counts() if row["kind"] == "deidentify"],
         feeds=read_feeds(console().database),
         rules=read_rules(console().database),
+        problem=console().rules_problem(),
         alarm_days=console().settings.quarantine_alarm_days,
         span=span,
         slots=slots,

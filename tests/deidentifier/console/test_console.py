@@ -103,10 +103,20 @@ def test_refused_rules_are_told_on_the_overview(console, quarantined, database):
     client = log_in(console, "victor")
     assert "Nothing has arrived yet" not in client.get("/").text
     assert "0123456789abcdef" in client.get("/").text
-    assert "is refused" not in client.get("/").text
+    assert "cannot go live" not in client.get("/").text
     with database.owner.transaction() as cursor:
         cursor.execute("UPDATE ingest.rules_in_force SET problem = 'Configuration'")
-    assert "is refused (Configuration)" in client.get("/").text
+    assert "the rules before its last edit stay in force" in client.get("/").text
+
+
+def test_rules_that_will_be_refused_are_told_before_anything_arrives(console, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("Labels: [\n")
+    peers = console.extensions["console"]
+    peers.settings = dataclasses.replace(peers.settings, rules=str(rules))
+    page = log_in(console, "victor").get("/").text
+    assert "cannot go live" in page
+    assert f"{rules}:2:1: not YAML" in page
 
 
 def test_an_earlier_result_that_was_withdrawn_is_shown(console, quarantined):
