@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 12.0
 _FIRST_SECONDS = 30.0
+_KILLED_SECONDS = 1.0
 
 
 @contextmanager
@@ -103,7 +104,11 @@ class Children:
         if child.process is not None and child.process.poll() is not None:
             logger.warning("a process ended", extra={"process_name": child.name, "code": child.process.returncode})
             child.failures = 0 if now - child.start_at > 60 else child.failures + 1
-            child.start_at = now + (back_off(0.2, 30, child.failures - 1) if child.failures else 0)
+            # One that was killed had begun to work: over files that kill workers, others are waited for.
+            longest = _KILLED_SECONDS if child.process.returncode < 0 else 30.0
+            child.start_at = now + (back_off(0.2, longest, child.failures - 1) if child.failures else 0)
+            if child.process.stdin:
+                child.process.stdin.close()
             child.process = None
         if child.process is None and now >= child.start_at:
             child.start_at = now

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from common.errors import LeaseEndedError, NotFoundError, OrthancUnavailableError, QuarantineError
+from common.errors import InvalidDicomError, LeaseEndedError, NotFoundError, OrthancUnavailableError, QuarantineError
 from common.metrics import timed
 from common.orthanc import Orthanc
 from common.tasks import Result, Task
@@ -111,7 +111,9 @@ class InstanceWorker:
         return batch.attempt(result.task, lambda task: self._earlier.withdraw(batch, result))[0]
 
     def _finish(self, batch: Batch, result: Result) -> Result:
-        return batch.attempt(result.task, lambda task: self._delete_original(result))[0]
+        task = dataclasses.replace(result.task, result=result.result or result.task.result)
+        ended, error = batch.attempt(task, lambda task: self._delete_original(result))
+        return self._withdraw(batch, ended) if error else ended
 
     def _settle(self, batch: Batch, task: Task, deidentify: Deidentify) -> Result:
         """Take one instance to the research Orthanc, or find that it does not belong there."""
@@ -167,12 +169,22 @@ class InstanceWorker:
         """Delete the original if it is the one that was worked on; if it was replaced meanwhile, begin anew."""
         with timed(KIND, "delete"):
             try:
-                if self._source.instance_md5(result.task.subject) != result.source_md5:
+                stored = self._source.instance_md5(result.task.subject)
+                if stored != result.source_md5:
+                    self._refuse_damage(result.task.subject, stored)
                     return Result(result.task, "queued", result=result.result, result_md5=result.result_md5)
                 self._source.delete_instance(result.task.subject)
             except NotFoundError:
                 pass
         return result
+
+    def _refuse_damage(self, subject: str, stored: str) -> None:
+        """Raise InvalidDicomError where an original was not replaced, but is damaged: it would begin anew for ever."""
+        with ExitStack() as held:
+            if md5(self._download(subject, held)) != stored == self._source.instance_md5(subject):
+                raise InvalidDicomError(
+                    "the source Orthanc's file has not the MD5 that it keeps: its storage is damaged"
+                )
 
 
 def _approved(deidentify: Deidentify, data: bytes) -> Made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import threading
 
@@ -113,6 +114,29 @@ def test_an_upload_that_arrives_damaged_is_no_delivery(faulty, source_orthanc):
     research.change = lambda method, path, body: body
     pipeline.run()
     assert pipeline.row(subject)["state"] == "done"
+
+
+def test_an_original_that_is_damaged_on_its_disk_fails_and_is_not_begun_anew_for_ever(
+    queue, make_orthanc, research_orthanc
+):
+    """Orthanc hands out bytes whose MD5 it does not keep: what was made of them is taken back."""
+    server = make_orthanc("source")
+    pipeline = Pipeline(queue, client(server), client(research_orthanc))
+    subject, other = (pipeline.send(make_slice(number)) for number in (1, 2))
+    md5 = pipeline.source.instance_md5(subject)
+    server.stop()
+    storage = server.server.log.parent / "storage"
+    [file] = [each for each in storage.rglob("*-*") if hashlib.md5(each.read_bytes()).hexdigest() == md5]
+    file.write_bytes(file.read_bytes()[:-1] + b"\xff")
+    server.restart()  # it keeps what it has just stored in memory
+    pipeline.run()
+    assert pipeline.row(subject)["attempts"] == 1
+    for _ in range(2):
+        pipeline.run()
+    row = pipeline.row(subject)
+    assert (row["state"], row["error_code"], row["result"]) == ("failed", "InvalidDicom", None)
+    assert pipeline.destination.instances(0, 10) == [pipeline.row(other)["result"]]
+    assert pipeline.source.instances(0, 10) == [subject]
 
 
 # -------------------------------------------------------------------------------------------------------- poison
