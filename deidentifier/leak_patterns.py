@@ -28,8 +28,20 @@ _MIN_WORD = 3
 _MIN_WIDE = 5  # in UTF-16 these are ten bytes
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
            "november", "december")  # fmt: skip
-_SPELLINGS_OF_NAMES = ("{0} {1}", "{1} {0}", "{0}, {1}", "{0},{1}", "{0}{1}", "{1}{0}", "{1}.{0}", "{0}.{1}", "{0}_{1}",
-                       "{1}_{0}", "{0}-{1}", "{1}-{0}", "{0}^{1}", "{1}^{0}")  # fmt: skip
+# In German, French, Italian, Dutch, Spanish and Portuguese.
+_MONTHS_ELSEWHERE = (
+    ("{day}. {month} {year}", "januar februar märz april mai juni juli august september oktober november dezember"),
+    ("{day} {month} {year}", "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
+    ("{day} {month} {year}",
+     "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre"),
+    ("{day} {month} {year}", "januari februari maart april mei juni juli augustus september oktober november december"),
+    ("{day} de {month} de {year}",
+     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"),
+    ("{day} de {month} de {year}",
+     "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"),
+)  # fmt: skip
+_SPELLINGS_OF_NAMES = ("{0} {1}", "{1} {0}", "{0}, {1}", "{0},{1}", "{1}, {0}", "{0}{1}", "{1}{0}", "{1}.{0}",
+                       "{0}.{1}", "{0}_{1}", "{1}_{0}", "{0}-{1}", "{1}-{0}", "{0}^{1}", "{1}^{0}")  # fmt: skip
 
 
 class Pattern(NamedTuple):
@@ -159,14 +171,15 @@ def _says_something(text: str, kind: str) -> bool:
     """Tell whether a text can identify anybody: common words do not, however they came to stand in a header."""
     words = re.findall(r"\w+", fold(text).replace("_", " "))
     known = default_vocabulary()
-    if not words or all(word in PLACEHOLDERS for word in words):
+    words = [word for word in words if word not in PLACEHOLDERS and (kind != "name" or word not in TITLES)]
+    if not words:
         return False
     if kind == "name":
         if len(words) > 1:
             return True
     else:
         words = [word for word in words if word not in MAKERS]
-    return not all(word in known or word in PLACEHOLDERS or len(word) == 1 for word in words)
+    return not all(word in known or len(word) == 1 for word in words)
 
 
 def _names(text: str) -> Iterator[str]:
@@ -179,6 +192,9 @@ def _names(text: str) -> Iterator[str]:
             parts = [part.strip() for part in group.split("^") if part.strip()]
             yield group.strip("^ ")
             yield from parts
+            if len(parts) == 1:  # written as people write it, without the signs between components
+                words = [word for word in re.split(r"[\s,;]+", parts[0]) if fold(word).rstrip(".") not in TITLES]
+                parts = [words[0], words[-1]] if len(words) > 1 else words
             for part in parts:
                 words = [word for word in re.split(r"[\s,;'’-]+", part) if fold(word) not in TITLES]
                 yield from words
@@ -271,3 +287,5 @@ def _dates(text: str) -> Iterator[str]:
         for figure in (str(day.day), number):
             yield from (f"{figure} {called} {year}", f"{figure}. {called} {year}", f"{called} {figure}, {year}")
             yield from (f"{called} {figure} {year}", f"{figure}-{called}-{year}", f"{figure}{called}{year}")
+    for form, names in _MONTHS_ELSEWHERE:
+        yield form.format(day=day.day, month=names.split()[day.month - 1], year=year)

@@ -26,9 +26,9 @@ def treat_private(profile: Profile, head: Head, inside: Place) -> Treatment | No
     expected = read_safe_private().get((head.creator.strip(), head.tag >> 16, head.tag & 0xFF), "")
     if head.vr == "SQ":
         return Treatment("safe private, cleaned inside", place=inside)
-    if head.vr in ("UN", expected) or not expected:
-        return _treat_as(profile, expected or head.vr)
-    return _treat_as(profile, head.vr)
+    # Where the file names no VR, PS3.15 knows better than a dictionary of private elements. (OW/OB are alike here.)
+    guessed = head.written in ("", "UN")
+    return _treat_as(profile, expected.partition("/")[0] if guessed and expected else head.vr)
 
 
 def _treat_as(profile: Profile, vr: str) -> Treatment | None:

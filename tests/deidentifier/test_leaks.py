@@ -80,6 +80,11 @@ def planted(text, vr="OB"):
         ("04.03.1970", "birth date"),
         ("1970-03-04", "birth date"),
         ("4 March 1970", "birth date"),
+        ("4. MÄRZ 1970", "birth date"),
+        ("4 mars 1970", "birth date"),
+        ("4 marzo 1970", "birth date"),
+        ("4 maart 1970", "birth date"),
+        ("4 de marzo de 1970", "birth date"),
         ("1.3.6.1.4.1.7.7.1", "UID"),
         ("Quimby".encode("utf-16-le"), "name"),
         ("Quimby".encode("utf-16-be"), "name"),
@@ -155,6 +160,14 @@ def test_common_words_and_placeholders_do_not_flood():
     assert engine().deidentify(to_bytes(dataset)).leaks == []
 
 
+@pytest.mark.parametrize("name", ["MR^TEST", "MR TEST", "De la Cruz", "Phantom^QA", "Test^Patient"])
+def test_what_is_no_name_stays_in_text(name):
+    """Nor are the first words of a name with particles a name."""
+    given = instance(PatientName=name, SeriesDescription="MR test de la columna", ImageComments="QA phantom patient")
+    outcome = engine().deidentify(to_bytes(given))
+    assert outcome.leaks == []
+
+
 def test_a_maker_in_the_place_of_the_institution_does_not_flood():
     given = instance(Manufacturer="TOSHIBA_MEC", InstitutionName="TOSHIBA", StationName="Siemens")
     result = pydicom.dcmread(io.BytesIO(engine().deidentify(to_bytes(given)).data))
@@ -217,6 +230,9 @@ def test_a_name_inside_a_word_of_the_vocabulary_is_no_leak():
         ("Дмитриев^Иван", "Dmitriev"),
         ("O'Connor^Zoe", "OCONNOR"),
         ("De la Cruz^Zoe", "delacruz"),
+        ("Doe Alex", "AlexDoe"),
+        ("Doe, Al", "Al Doe"),
+        ("Dr. Al Roe", "Roe, Al"),
     ],
 )
 def test_names_are_found_in_other_letters(name, written):
@@ -347,4 +363,4 @@ def test_parts_that_are_common_words_do_not_flood(given):
 def test_the_pieces_of_a_damaged_value_are_few():
     words = " ".join(f"Word{number}qx" for number in range(5000))
     collected = Identities().collect(scan(to_bytes(instance(PatientAddress=words))))
-    assert len(patterns_of(collected.identity).found) < 400
+    assert len(patterns_of(collected.identity).found) < 500

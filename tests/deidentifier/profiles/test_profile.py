@@ -213,6 +213,15 @@ def test_safe_private_elements_stay_with_their_creators():
     assert not any(element.tag.is_private for element in run(engine(), dataset))
 
 
+def test_the_vr_of_a_safe_private_element_is_that_of_the_standard_where_the_file_names_none():
+    dataset = instance()
+    dataset.private_block(0x01F1, "ELSCINT1", create=True).add_new(0x26, "DS", "1.5")  # FD, in pydicom's dictionary
+    dataset.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x7D, "OB", b"\1\xff")  # OW/OB
+    data = engine("RetainSafePrivate").deidentify(to_bytes(dataset, ImplicitVRLittleEndian)).data
+    assert b"\xf1\1\x26\x10\4\0\0\0" + b"1.5 " in data
+    assert b"\1\x20\x7d\x10\2\0\0\0" + b"\1\xff" in data
+
+
 def test_clean_pixel_data_reads_the_pixels_and_says_so():
     dataset = instance(
         Rows=64, Columns=64, SamplesPerPixel=1, PhotometricInterpretation="MONOCHROME2", BitsAllocated=8, BitsStored=8,
