@@ -54,6 +54,25 @@ BROKEN_WORDS = """() => [...document.querySelectorAll('th, td, td a, td time, td
       return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
     }).map((word) => word[0])))"""
 
+# Whether nothing has the focus, and what has it without showing so.
+OUTLINE = """() => {
+  const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+  const seen = outlineStyle === 'solid' && parseFloat(outlineWidth) >= 2;
+  return [document.activeElement === document.body, seen ? '' : document.activeElement.outerHTML.slice(0, 120)];
+}"""
+
+
+def without_outline(page: Page) -> list[str]:
+    """Return the elements of a page that a keyboard reaches and that do not show it."""
+    found = []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        nowhere, unseen = page.evaluate(OUTLINE)
+        if nowhere:
+            break
+        found += [unseen] if unseen else []
+    return found
+
 
 @dataclass
 class Site:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.browser.conftest import BROKEN_WORDS
+from tests.browser.conftest import BROKEN_WORDS, without_outline
 
 pytestmark = pytest.mark.browser
 
@@ -93,6 +93,25 @@ def test_the_page_works_by_keyboard_alone(site, log_in) -> None:
     user.page.keyboard.press("Enter")
     user.page.wait_for_url(re.compile("q=Modality"))
     assert user.page.locator("table.list tbody tr").count() == 2
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_focus_is_always_seen(site, log_in, dark: bool) -> None:
+    user = log_in("ada", dark=dark)
+    pages = addresses(site)
+    for name in ("search", "instance", "tokens", "users", "audit"):
+        user.goto(pages[name])
+        assert without_outline(user.page) == [], name
+
+
+def test_what_arrives_later_has_its_place(site, log_in) -> None:
+    user = log_in("rita")
+    user.page.route("**/search/overview**", lambda route: route.fulfill(status=503))
+    user.goto("/search")
+    link, years = (user.page.locator(f".waiting > {each}").bounding_box() for each in ("p.panel", ".years"))
+    assert link
+    assert years
+    assert years["x"] >= link["x"] + link["width"]
 
 
 def test_dark_mode_is_remembered(site, log_in) -> None:

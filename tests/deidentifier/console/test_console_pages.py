@@ -6,7 +6,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from demo.servers.process import free_port
-from tests.browser.conftest import AXE, BROKEN_WORDS, VIOLATIONS
+from tests.browser.conftest import AXE, BROKEN_WORDS, VIOLATIONS, without_outline
 from tests.deidentifier.console.conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -81,6 +81,13 @@ def test_the_login_page(address, page):
     check(page, "/login")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+
+
+def test_the_focus_is_always_seen(quarantined, address, open_page):
+    page = open_page()
+    for path in ("/", "/tasks", f"/tasks/{quarantined}", f"/tasks/{quarantined}/frames"):
+        page.goto(address + path)
+        assert without_outline(page) == [], path
 
 
 def test_what_cannot_be_undone_asks_first(quarantined, address, open_page):
