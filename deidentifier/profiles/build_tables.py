@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.sr._concepts_dict import concepts
+from pydicom.sr._snomed_dict import mapping as snomed
 
 from common.tags import keyword_of, keywords
 
@@ -118,6 +119,18 @@ def build_code_words() -> str:
     return textwrap.fill(" ".join(sorted(word for word in words if word.islower())), 120)
 
 
+def build_code_meanings() -> Iterator[str]:
+    """Yield scheme, code and meaning of standard codes; those of SNOMED with the codes that it had before, too."""
+    codings: dict[str, dict[str, dict[str, tuple[str, ...]]]] = concepts  # type: ignore[assignment]
+    former: dict[str, list[str]] = {}
+    for old, new in snomed["SRT"].items():
+        former.setdefault(new, []).append(old)
+    for scheme, codes in sorted(codings.items()):
+        for code, (meaning, *_) in sorted((code, found) for each in codes.values() for code, found in each.items()):
+            yield f"{scheme}\t{code}\t{meaning}"
+            yield from (f"SRT\t{old}\t{meaning}" for old in former.get(code, ()) if scheme == "SCT")
+
+
 def _types_of_module(rows: Iterable[dict[str, Any]], wanted: set[str]) -> dict[str, str]:
     types: dict[str, str] = {}
     for row in rows:
@@ -155,6 +168,9 @@ def main() -> None:
     _write("concepts.csv", arguments.edition, build_concepts(_read(arguments.concepts)))
     heading = "# Words in the meanings of codes of DCM, SCT, LN and others (by pydicom); made by build_tables.py\n"
     (FOLDER / "code-words.txt").write_text(heading + build_code_words() + "\n")
+    heading = "# Coding scheme, code and meaning in PS3.16 (by pydicom); made by build_tables.py\n"
+    lines = "\n".join(dict.fromkeys(build_code_meanings()))
+    (FOLDER / "code-meanings.txt").write_text(f"{heading}{lines}\n", encoding="utf-8")
     types = build_types(arguments.modules, {row["Keyword"] for row in actions if row["Keyword"] in keywords()})
     (FOLDER / "attribute-types.json").write_text(json.dumps(types, indent=0, separators=(",", ":")) + "\n")
 

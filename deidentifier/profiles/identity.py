@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from common.dicom_text import decode_text
@@ -30,6 +31,11 @@ MAKERS = frozenset(
      "mec", "medison", "mindray", "minolta", "neusoft", "philips", "samsung", "shimadzu", "siemens", "toshiba",
      "varian", "ziehm")
 )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _with_makers(vocabulary: frozenset[str]) -> frozenset[str]:
+    return vocabulary | MAKERS
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Identity:
             for term in found
             if term.kind != "machine" and not (term.kind == "station" and machine.issuperset(words_of(term.text)))
         )
-        common = self._vocabulary | MAKERS
+        common = _with_makers(self._vocabulary)
         names = self._terms_of("name") - TITLES - PLACEHOLDERS
         # A part of a telephone number, or the number of a house, stands in any description.
         others = {

@@ -21,6 +21,7 @@ from common.dicom_text import NUMBERS
 from common.tags import is_private
 from deidentifier.profiles import timestamps
 from deidentifier.profiles import treatments as does
+from deidentifier.profiles.codes import clean_code_meaning, clean_code_value
 from deidentifier.profiles.content import Content
 from deidentifier.profiles.declared import Declared
 from deidentifier.profiles.icc import ICC_PROFILE, treat_icc
@@ -249,7 +250,9 @@ class Place:
         if not self._profile.cleans_text:
             return None
         if head.tag in _CODES:
-            return Treatment("cleaned", act=does.clean_code_value)
+            return Treatment("cleaned", act=clean_code_value)
+        if head.tag == _CODE_MEANING:
+            return Treatment("cleaned", act=clean_code_meaning)
         return self._text(head, does.strip_identifiers if head.keyword in technical() else does.clean_words)
 
     def _legal(self, head: Head) -> Treatment | None:

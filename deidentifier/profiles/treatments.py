@@ -97,49 +97,6 @@ def clean_terms(element: ElementInWork) -> None:
     element.replace_values(clean)
 
 
-def clean_code_value(element: ElementInWork) -> None:
-    """Keep a code that has the shape of its coding scheme; of a scheme of one's own, one made of harmless words."""
-    shape, identity = _CODES.get(element.sibling(0x00080102)), element.identity
-
-    def clean(value: str, _: ElementInWork) -> str:
-        if shape is None:
-            return value if identity.clean(value) == value else ""
-        return value if shape.fullmatch(value) and not identity.names(value) else ""
-
-    Then(lambda each: each.replace_values(clean), replace_by_dummy)(element)
-
-
-_NUMERIC = re.compile(r"\d{6,18}")
-_CODES = {
-    "SCT": _NUMERIC,
-    "DCM": re.compile(
-        r"\d{5,6}|[A-Z][A-Z0-9]{0,2}|ARCHIVE|ASMT|BDUS|CAPTURE|COMP|CTPROTOCOL|DOCD|FILMD|IVOCT|IVUS|Margin|MEDIM"
-        r"|NEARLINE|OFFLINE|ONLINE|OPTBSV|OPTENF|PLAN|PRINT|RESP|RTDOSE|RTIMAGE|RTPLAN|RTRAD|RTRECORD|RTSEGANN|RTSTRUCT"
-        r"|STAIN|TEXTUREMAP|UNAVAILABLE|VIDD"
-    ),
-    "SRT": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
-    "SNM3": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
-    "99SDM": re.compile(r"[A-Z]\d?-[0-9A-F]{4,7}"),
-    "LN": re.compile(r"\d{1,6}-\d"),
-    # Units are short; annotations, in braces, hardly longer.
-    "UCUM": re.compile(r"(?:[A-Za-z]{1,5}(?![A-Za-z])|\{[^{}\\^]{1,12}\}|\[[^\[\]\\^]{1,8}\]|[\d.%/*'()+µ-])+"),
-    "NCIt": re.compile(r"C\d{4,6}"),
-    "UMLS": re.compile(r"C\d{7}"),
-    "FMA": re.compile(r"\d{1,6}"),
-    "RADLEX": re.compile(r"RID\d{1,6}"),
-    "MDC": re.compile(r"(\d{1,2}:)?\d{1,6}"),
-    "SCPECG": re.compile(r"\d(\.\d){1,2}-\d{1,2}-\d{1,3}"),
-    "I10": re.compile(r"[A-Z]\d{2}(\.\w{1,4})?"),
-    "I9C": re.compile(r"[VE]?\d{1,3}(\.\d{1,2})?"),
-    "C4": re.compile(r"\d{5}|\d{4}[A-Z]"),
-    "RXNORM": re.compile(r"\d{1,7}"),
-    "ITIS_TSN": re.compile(r"\d{5,6}"),
-    "IBSI": re.compile(r"[0-9A-Z]{4}"),
-    "NEU": re.compile(r"\d{1,4}"),
-    "ACR": re.compile(r"\d{1,5}(\.\d{1,5})?"),
-}
-
-
 def clean_character_set(element: ElementInWork) -> None:
     """Keep the terms that name character sets (PS3.3 C.12.1.1.2): anything else in their place is no term."""
     terms = [term.strip() for term in element.raw.decode("latin-1").strip(" \0").split("\\")]
