@@ -79,7 +79,7 @@ def clean_code_value(element: ElementInWork) -> None:
 
 
 def clean_code_meaning(element: ElementInWork) -> None:
-    """Keep the meaning that the standard gives for the code; of any other, its harmless words."""
+    """Keep the meaning that the standard gives for the code, and a unit that is its own; of others, harmless words."""
     identity = element.identity
 
     def clean(value: str, _: ElementInWork) -> str:
@@ -92,5 +92,7 @@ def clean_code_meaning(element: ElementInWork) -> None:
 def _is_standard(element: ElementInWork, meaning: str) -> bool:
     scheme = element.sibling(_SCHEME)
     scheme = "SRT" if scheme in ("SNM3", "99SDM") else scheme
-    codes = (code for tag in _VALUES if (code := element.sibling(tag)))
+    codes = [code for tag in _VALUES if (code := element.sibling(tag))]
+    if scheme == "UCUM" and meaning in codes and _SHAPES["UCUM"].fullmatch(meaning):
+        return True
     return any((scheme, code, _plain(meaning)) in standard_meanings() for code in codes)

@@ -35,7 +35,7 @@ TEXT = frozenset(("LO", "LT", "SH", "ST", "UC", "UT"))
 _DATES = frozenset(("DA", "DT", "TM"))
 _CODES = frozenset((0x00080100, 0x00080119, 0x00080120))
 _CODE_MEANING = 0x00080104
-_TEXT_VALUE, _TIMEZONE = 0x0040A160, 0x00080201
+_TEXT_VALUE, _CONCEPT_NAME, _TIMEZONE = 0x0040A160, 0x0040A043, 0x00080201
 # Trees of content items, each with a concept name of its own.
 _CONTENT = frozenset((0x0040A730, 0x00400555, 0x00400610))
 # Without a row in the table, yet no place for them in a file that is de-identified: what is encrypted or signed, where
@@ -204,6 +204,8 @@ class Place:
     def _sequence(self, head: Head, dummy: bool = False) -> Treatment:
         if head.tag in _CONTENT:
             return Treatment("cleaned by concepts", place=self.enter(head), choose=partial(self._choose, head))
+        if head.tag == _CONCEPT_NAME:  # what an item is about stays, whatever becomes of its value
+            return Treatment("cleaned inside", place=self.enter(head, ""))
         return Treatment("cleaned inside", place=self.enter(head, "dummy" if dummy else None))
 
     def _choose(self, head: Head, item: Item) -> Place | None:

@@ -33,6 +33,27 @@ def test_it_stays_for_the_codes_that_snomed_had_before():
     assert meaning("99SDM", code, text) == text
 
 
+@pytest.mark.parametrize("unit", ["mGy", "mGy.cm", "mSv/(mGy.cm)", "g/ml{SUVbw}"])
+def test_a_unit_may_be_its_own_meaning(unit):
+    assert meaning("UCUM", unit, unit) == unit
+    assert meaning("99LOCAL", unit, unit) != unit
+
+
+def test_the_concept_of_an_item_stays_where_its_value_is_a_dummy():
+    concept = item(CodeValue="113832", CodingSchemeDesignator="DCM", CodeMeaning="Identification of the X-Ray Source")
+    local = item(CodeValue="Z1", CodingSchemeDesignator="99LOCAL", CodeMeaning="Finding of Zorbwinkel")
+    report = instance("1.2.840.10008.5.1.4.1.1.88.67", ContentSequence=[
+        item(ValueType="TEXT", RelationshipType="CONTAINS", ConceptNameCodeSequence=[concept], TextValue="Zorbwinkel"),
+        item(ValueType="PNAME", RelationshipType="CONTAINS", ConceptNameCodeSequence=[local], PersonName="Zorb^Ada"),
+    ])  # fmt: skip
+    first, second = run(engine("CleanDescriptors"), report).ContentSequence
+    assert first.TextValue == "REMOVED"
+    assert first.ConceptNameCodeSequence[0].CodeValue == "113832"
+    assert first.ConceptNameCodeSequence[0].CodeMeaning == "Identification of the X-Ray Source"
+    assert second.PersonName == "REMOVED"
+    assert second.ConceptNameCodeSequence[0].CodeMeaning == "Finding of"
+
+
 def test_another_meaning_is_cleaned():
     assert meaning("DCM", "128513", "Absorbed Dose of Zorbwinkel") == "Dose of"
     assert meaning("99LOCAL", "128513", "Absorbed Dose") == "Dose"
