@@ -31,7 +31,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        # It runs in the main thread, between any two of its steps: within those of an Event's own wait, which hold the
+        # lock that set() takes, that thread would wait for itself.
+        threading.Thread(target=stop.set, name="stop").start()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 2.0
 """A worker asks for work at least so often, should an announcement be lost."""
 
+BETWEEN_SUSPECTS = 0.2
+
 CLAIM_SECONDS = 1.0
 """A thread claims about so much work at a time: where an instance takes long, the others are left to other threads."""
 
@@ -262,7 +264,9 @@ class Pool:
 
     def _run_suspects(self) -> None:
         """Run what killed workers before, alone."""
-        while not self._stop.wait(IDLE_SECONDS):
+        pause = IDLE_SECONDS
+        while not self._stop.wait(pause):
+            pause = IDLE_SECONDS
             try:
                 if not self.queue.count_suspects(self._handler.kind):
                     continue
@@ -271,6 +275,7 @@ class Pool:
                     continue
                 if not self._stop.is_set():
                     self._run_suspect()
+                    pause = BETWEEN_SUSPECTS  # in which the others come to their turn
             except ResearchPacsError as exc:
                 count_error("suspects", exc)
             finally:

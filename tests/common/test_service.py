@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 
@@ -9,6 +10,20 @@ import pytest
 
 from common.service import Children
 from demo.servers.process import wait_until
+
+STOP = """
+import os, signal
+from common.service import stop_on_signals
+with stop_on_signals() as stop:
+    with stop._cond:  # as the main thread may have it, in the middle of waiting
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.wait(10)
+"""
+
+
+def test_a_signal_in_the_middle_of_waiting_for_it_is_taken():
+    assert subprocess.run([sys.executable, "-c", STOP], timeout=30, check=False).returncode == 0
+
 
 COUNT = "import os, signal, sys; open({file!r}, 'a').write('.'); "
 

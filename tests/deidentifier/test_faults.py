@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import threading
 
@@ -262,6 +263,34 @@ def test_a_child_that_is_killed_is_replaced_and_nothing_is_lost(run, pipeline, s
     wait_until(lambda: len(workers()) == 2 and victim not in workers(), "another child")
     assert len(pipeline.destination.instances(0, 100)) == len(ids)
     assert sender.instances(0, 10) == []
+
+
+SABOTAGE = """
+import os, signal
+import deidentifier.rules_in_force as rules
+apply = rules.apply
+def kill(deidentifier, data):
+    if b"KILLER" in data:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return apply(deidentifier, data)
+rules.apply = kill
+"""
+
+
+def test_files_that_kill_their_workers_keep_no_other_from_its_end(run, pipeline, source_orthanc, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
+    sender = client(source_orthanc)
+    killers = {sender.upload(make_slice(number, patient="K", comment="KILLER")).id for number in range(4)}
+    good = {sender.upload(make_slice(number)).id for number in range(20)}
+    environ = {"RPACS_TASK_LEASE_SECONDS": "5", "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}"}
+    run("work", "--processes", "2", "--threads", "4", **environ)
+
+    def states(ids):
+        return {row["state"] for row in pipeline.queue.list_tasks() if row["subject"] in ids}
+
+    wait_until(lambda: states(good) == {"done"}, "the good ones", seconds=100)
+    assert states(killers) <= {"queued", "running", "failed"}
+    assert set(sender.instances(0, 100)) == killers
 
 
 def test_a_connection_that_is_cut_while_ends_are_written_down(pipeline, ingest_database, work_off):
