@@ -67,8 +67,8 @@ def _items(dataset: DataSet, element: Element) -> list[Item]:
         return []
 
 
-def stands_by_chance(leaf: Leaf, text: str) -> bool:
-    """Tell whether a value merely happens to stand in an element.
+def stands_by_chance(leaf: Leaf, text: str, offset: int) -> bool:
+    """Tell whether a value that was found at an offset of the file merely happens to stand in an element.
 
     Digits in a longer number, or in a date, which is compared by its path; a name in a word of the vocabulary (*Corona*
     in ``CORONAL``); a maker's name where every machine of the maker writes it.
@@ -77,7 +77,7 @@ def stands_by_chance(leaf: Leaf, text: str) -> bool:
     if vr in _NO_TEXT or _is_of_maker(leaf, text):
         return True
     if vr in _TEXT or vr == "CS":
-        return _stands_in_known_words(leaf, text)
+        return _stands_in_known_words(leaf, text, offset)
     if vr not in _NUMBERS or not text or not re.fullmatch(r"[\d.]+", text):
         return False
     whole = rf"(?<![\d.]){re.escape(text)}(?![\d.])" if vr != "UI" else rf"(?<!\d){re.escape(text)}(?!\d)"
@@ -97,10 +97,11 @@ def _is_of_maker(leaf: Leaf, text: str) -> bool:
     return head.keyword in technical() and fold(text) in MAKERS
 
 
-def _stands_in_known_words(leaf: Leaf, text: str) -> bool:
-    """Tell whether a value stands nowhere in a text but inside of longer words of the vocabulary."""
+def _stands_in_known_words(leaf: Leaf, text: str, offset: int) -> bool:
+    """Tell whether a value stands nowhere in a text but inside of longer words of the vocabulary, as plain ASCII."""
     searched, known = fold(text), default_vocabulary()
-    if not searched.isalpha():
+    found = leaf.dataset.scan.data[offset : offset + len(text)]
+    if not searched.isalpha() or found.lower() != text.lower().encode("ascii", "replace"):
         return False
     words = [word for word in words_of(leaf.text) if searched in word]
     return bool(words) and all(word != searched and word in known for word in words)

@@ -208,7 +208,7 @@ def _confirm(
         at = next((leaf for leaf in placed if leaf.start <= offset < leaf.end), None)
         if at is None:
             yield Leak("outside the data set", "", kind)
-        elif not stands_by_chance(at, text):
+        elif not stands_by_chance(at, text, offset):
             yield from leak(at, kind)
     if dates:
         originals = {leaf.path: strip_padding(leaf.raw) for leaf in leaves_of(original.dataset)}

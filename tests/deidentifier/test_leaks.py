@@ -214,6 +214,14 @@ def test_a_maker_where_its_machines_write_it_is_no_leak(name):
     assert result[0x0019, 0x100C].value == 1000
 
 
+def test_a_name_in_base64_beside_such_a_word_is_a_leak():
+    text = f"coronal {base64.b64encode(b'to Corona, Zoe').decode()}"
+    with pytest.raises(LeakError):
+        engine(profile=PROFILE.replace(", CleanDescriptors", "")).deidentify(
+            to_bytes(instance(PatientName="Corona^Zoe", RescaleType=text))
+        )
+
+
 def test_a_name_inside_a_word_of_the_vocabulary_is_no_leak():
     given = instance(PatientName="Corona^Zoe", ImageType=["ORIGINAL", "PRIMARY", "CORONAL"], RescaleType="HU coronal")
     assert engine().deidentify(to_bytes(given)).leaks == []
