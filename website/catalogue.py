@@ -26,9 +26,19 @@ _NEWEST = ("-StudyDate", "Newest study first")
 _OLDEST = ("StudyDate", "Oldest study first")
 _ARRIVED = ("-", "Arrived last")
 _PATIENT = ("PatientID", "Patient")
+_NUMBER = ("SeriesNumber", "Series number")
+_DESCRIPTION = ("SeriesDescription", "Description")
 SORTS: Mapping[Level, tuple[tuple[str, str], ...]] = {
     "study": (_NEWEST, _OLDEST, _ARRIVED, ("StudyDescription", "Description"), _PATIENT),
-    "series": (_NEWEST, _OLDEST, _ARRIVED, ("SeriesDescription", "Description"), ("Modality", "Modality"), _PATIENT),
+    "series": (
+        _NEWEST,
+        _OLDEST,
+        _ARRIVED,
+        ("SeriesDescription", "Description"),
+        ("Modality", "Modality"),
+        _NUMBER,
+        _PATIENT,
+    ),
     "instance": (("InstanceNumber", "Instance number"), _NEWEST, _ARRIVED, _PATIENT),
 }
 """Orders of each level, the first by default: a tag, ``-`` before it for descending, and its name."""

@@ -271,3 +271,12 @@ def test_patterns_of_orthancs_paths_are_shown_as_written(portal) -> None:
     page = portal.client("denied").get("/permissions").text
     assert '<code class="d-block">GET /system</code>' in page
     assert '<code class="d-block">not DELETE **</code>' in page
+
+
+def test_the_series_of_a_study_are_told_apart_and_in_order(portal_with_orthanc, store) -> None:
+    ids = store.add(*(make_instance(77, 1, number, 1, SeriesNumber=number) for number in (10, 9, 100)))
+    study, _ = store.parents[ids[0]]
+    page = portal_with_orthanc.client("full").get(f"/studies/{study}").text
+    table = page.split("<table", 1)[1]
+    assert re.findall(r'data-name="Series Number"><a [^>]*>(\d+)</a>', table) == ["9", "10", "100"]
+    assert "Study Description" not in table

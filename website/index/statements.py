@@ -90,11 +90,11 @@ def read_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     try:
         position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as exc:
-        raise QueryError("this page does not exist") from exc
+        raise QueryError("the address names no page of this result: begin at the first") from exc
     if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
-        raise QueryError("this page does not exist")
+        raise QueryError("the address names no page of this result: begin at the first")
     if any(isinstance(part, int) and abs(part) >= 2**31 for part in position):
-        raise QueryError("this page does not exist")
+        raise QueryError("the address names no page of this result: begin at the first")
     if any(isinstance(part, str) and "\0" in part for part in position):
-        raise QueryError("this page does not exist")
+        raise QueryError("the address names no page of this result: begin at the first")
     return tuple(position)

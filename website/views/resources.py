@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
@@ -35,7 +36,10 @@ SERIES_FACTS = (
 @requires("see")
 def show_study(study_id: str) -> str:
     """Show a study: what is known of it, and those of its series that the user may see something of."""
-    page = _members_page("study", study_id, "series")
+    # What is the same in the whole study stands above its series, in their own order.
+    given = current_catalogue().columns("series")
+    columns = ("SeriesNumber", *(name for name in given if name not in (*STUDY_FACTS, "SeriesNumber")))
+    page = _members_page("study", study_id, "series", columns, sort="SeriesNumber")
     return render_template("study.html", **page, facts=STUDY_FACTS)
 
 
@@ -43,15 +47,17 @@ def show_study(study_id: str) -> str:
 @requires("see")
 def show_series(series_id: str) -> str:
     """Show a series: what is known of it, and its permitted instances as thumbnails."""
-    page = _members_page("series", series_id, "instance")
+    page = _members_page("series", series_id, "instance", current_catalogue().columns("instance"))
     return render_template("series.html", **page, series_id=series_id, facts=SERIES_FACTS)
 
 
-def _members_page(level: Level, identifier: str, members: Level) -> dict[str, Any]:
+def _members_page(
+    level: Level, identifier: str, members: Level, columns: Sequence[str], *, sort: str = ""
+) -> dict[str, Any]:
     """Collect what a study or series page shows; nothing permitted in it is as if it were not there."""
     catalogue, limit = current_catalogue(), services().settings.results_per_page
     see, place, after = current_access().see, (level, identifier), request.args.get("after", "")
-    counts, found = catalogue.search(see, members, after=after, limit=limit, within=place)
+    counts, found = catalogue.search(see, members, sort=sort, after=after, limit=limit, columns=columns, within=place)
     if not counts["instances"]:
         raise NotFoundError
     AccessRecord.current().note(counts=counts)
@@ -61,7 +67,7 @@ def _members_page(level: Level, identifier: str, members: Level) -> dict[str, An
         "counts": counts,
         "rows": found.rows,
         "next": found.next,
-        "columns": catalogue.columns(members),
+        "columns": columns,
         "study_id": shown.ids.study,
         "values": _Values(elements_json(shown)),
     }
