@@ -38,9 +38,9 @@ def test_a_child_that_is_killed_again_and_again_is_soon_there_again(tmp_path, en
     try:
         starts = lambda: len(file.read_text()) if file.exists() else 0  # noqa: E731
         if soon:
-            wait_until(lambda: starts() >= 10, "ten starts", seconds=18)
+            wait_until(lambda: starts() >= 10, "ten starts", seconds=35)
         else:
-            wait_until(lambda: starts() >= 4, "four starts", seconds=18)
+            wait_until(lambda: starts() >= 4, "four starts", seconds=35)
     finally:
         stop.set()
         running.join(20)
