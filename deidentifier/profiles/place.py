@@ -17,7 +17,6 @@ from pathlib import Path
 
 from common.dicom_dataset import Item
 from common.dicom_head import Head
-from common.dicom_text import NUMBERS
 from common.tags import is_private
 from deidentifier.profiles import timestamps
 from deidentifier.profiles import treatments as does
@@ -58,7 +57,8 @@ _OF_OTHERS = frozenset((0x0000, 0x0002, 0x0004))
 # Coded strings that people, not devices, make up (PS3.3 C.10.9, C.10.7).
 _LABELS = frozenset((0x00700002, 0x00700080))  # GraphicLayer, ContentLabel
 _BODY_PART = 0x00180015
-_BYTES = frozenset(("OB", "OD", "OF", "OL", "OV", "OW"))
+_BYTES = frozenset(("FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SV", "UL", "UV"))
+_LUT_DATA = 0x00283006  # US, too; other short integers have no room for text
 _BASIC = ProfileTable([])
 _FREE_OF_VALUES = "kept where legal"
 
@@ -236,7 +236,7 @@ class Place:
             return self._by_code(head, "X/Z/D")
         if vr in TEXT:
             return self._unlisted_text(head)
-        if vr in _BYTES or (vr in NUMBERS and vr != "AT"):
+        if vr in _BYTES or head.tag == _LUT_DATA:
             return Treatment("text in bytes removed", act=does.replace_by_dummy, unless=does.is_no_text)
         if self._profile.cleans_text and head.tag in _LABELS:
             return self._text(head, does.clean_words)
