@@ -20,6 +20,7 @@ PLACEHOLDERS = frozenset(
 """What stands in the place of a value that was never there, or is gone already."""
 
 _WORD = re.compile(r"\w+")
+_LONG_WORD = re.compile(r"\w{5,}")  # Mueller, not Doe
 _PIECE = re.compile(r"[^\W\d_]+|\d+")
 # Between a small and a capital letter, and before the last of several capitals (``AAHead``).
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-ÞŁŻ])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -52,8 +53,9 @@ def in_other_letters(text: str) -> Iterator[str]:
         if written != lower:
             yield written
     for two, one in _UMLAUTS:
-        if two in lower:
-            yield lower.replace(two, one)
+        written = _LONG_WORD.sub(lambda match: match[0].replace(two, one), lower)  # noqa: B023, used at once
+        if written != lower:
+            yield written
 
 
 def words_of(text: str) -> list[str]:
