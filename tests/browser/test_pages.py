@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.browser.conftest import BROKEN_WORDS, without_outline
 
@@ -102,6 +103,21 @@ def test_the_focus_is_always_seen(site, log_in, dark: bool) -> None:
     for name in ("search", "instance", "tokens", "users", "audit"):
         user.goto(pages[name])
         assert without_outline(user.page) == [], name
+
+
+def test_suggestions_that_come_late_do_not_open_after_escape(site, log_in) -> None:
+    user = log_in("rita")
+    user.goto("/search")
+    held: list[Route] = []
+    with user.page.expect_request("**/search/suggest**"):
+        user.page.route("**/search/suggest**", lambda route: held.append(route))
+        user.page.locator("#q").press_sequentially("Moda")
+    user.page.keyboard.press("Escape")
+    with user.page.expect_response("**/search/suggest**"):
+        for route in held:
+            route.continue_()
+    user.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert not user.page.locator("#suggestions").is_visible()
 
 
 def test_what_arrives_later_has_its_place(site, log_in) -> None:

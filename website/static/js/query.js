@@ -62,7 +62,11 @@
     if (event.key === 'ArrowDown' && open) { event.preventDefault(); select((selected + 1) % found.items.length); }
     else if (event.key === 'ArrowDown' && event.altKey) { event.preventDefault(); ask(); }
     else if (event.key === 'ArrowUp' && open) { event.preventDefault(); select((selected + found.items.length - 1 + (selected < 0)) % found.items.length); }
-    else if (event.key === 'Escape' && open) { event.preventDefault(); close(); }
+    else if (event.key === 'Escape') {
+      // What was asked for and has not come must not open the list again, over the button.
+      clearTimeout(timer); asked += 1;
+      if (open) { event.preventDefault(); close(); }
+    }
     else if ((event.key === 'Enter' || event.key === 'Tab') && open && selected >= 0) { event.preventDefault(); accept(selected); }
     else if (event.key === 'Enter' && !event.shiftKey) { event.preventDefault(); close(); box.form.requestSubmit(); }
   });
