@@ -116,9 +116,8 @@ def test_broken_rules_do_not_start_and_a_broken_edit_keeps_the_last_good_ones(
     source, research = client(source_orthanc), client(research_orthanc)
     source.upload(make_slice(1))
     wait_until(lambda: research.statistics()["CountInstances"] == 1, "a result")
-    with ingest_database.owner.transaction() as cursor:
-        cursor.execute("SELECT r.sha256 = t.rules_sha256 FROM ingest.status_rules r, ingest.tasks t")
-        assert cursor.fetchall() == [(True,)]
+    compare = "SELECT t.state, r.sha256 = t.rules_sha256 FROM ingest.status_rules r, ingest.tasks t"
+    wait_until(lambda: ingest_database.owner.call(compare) == [("done", True)], "the end of the task")
 
 
 def test_a_parent_that_is_killed_takes_its_children_along(run, tmp_path):
