@@ -153,7 +153,7 @@ def main() -> int:
         server.execute("CREATE ROLE rpacs_website")  # the view of the state is granted to the portal
         migrate_ingest(database)
         files = [ct_slice(number) for number in range(100 if arguments.quick else 300)]
-        measured = measure_in_process(database, files, 2 if arguments.quick else 4)
+        measured = measure_in_process(database, files, 2 if arguments.quick else 8)
         if not (arguments.quick or arguments.no_peers):
             processes = measure_processes(server, arguments.files, folder)
             measured |= {f"process {name}": value for name, value in processes.items()}
